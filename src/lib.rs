@@ -1,0 +1,2 @@
+//! A rate-limited, caching, authorising reverse proxy for the Logto Management API.
+
