@@ -1,0 +1,461 @@
+//! Every metric of the gateway: its name, labels and meaning, and the verbs that count.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Counter, Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// From half a millisecond (a hit on a busy machine) to the longest call.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
+
+/// How the cache had its part in an answer: the label `cache`, and RFC 9211's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(usize)]
+pub enum CacheResult {
+    /// Answered from the store.
+    Hit,
+    /// Nothing stored.
+    Miss,
+    /// Something stored, but no longer fresh.
+    Stale,
+    /// Shared another caller's fetch.
+    Collapsed,
+    /// Not a matter for the cache: a write, or a read that is never stored.
+    Bypass,
+    /// Refused by the gateway before the cache was asked.
+    None,
+}
+
+impl CacheResult {
+    const ALL: [Self; 6] = [Self::Hit, Self::Miss, Self::Stale, Self::Collapsed, Self::Bypass, Self::None];
+
+    /// The label's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::Miss => "miss",
+            Self::Stale => "stale",
+            Self::Collapsed => "collapsed",
+            Self::Bypass => "bypass",
+            Self::None => "none",
+        }
+    }
+}
+
+/// What an attempt upstream was for: the label `kind`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptKind {
+    /// A caller's call, first attempt.
+    Call,
+    /// A further attempt at it.
+    Retry,
+    /// A conditional request for a stored answer.
+    Revalidate,
+    /// The gateway's own token.
+    Token,
+}
+
+impl AttemptKind {
+    const ALL: [Self; 4] = [Self::Call, Self::Retry, Self::Revalidate, Self::Token];
+
+    /// The label's value.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Retry => "retry",
+            Self::Revalidate => "revalidate",
+            Self::Token => "token",
+        }
+    }
+}
+
+const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// All metrics of one gateway, in a registry of their own.
+pub struct Metrics {
+    registry: Registry,
+    requests: IntCounterVec,
+    /// `requests`, resolved: route × status class × cache result.
+    requests_resolved: Vec<OnceLock<IntCounter>>,
+    routes: Vec<String>,
+    caller_requests: IntCounterVec,
+    request_seconds: [Histogram; CacheResult::ALL.len()],
+    upstream_requests: IntCounterVec,
+    upstream_seconds: Histogram,
+    /// The configured limit, in requests per window; 0 when off.
+    pub budget_limit: Gauge,
+    /// Permits that could be granted at once.
+    pub budget_tokens: Gauge,
+    /// Permits per second.
+    pub budget_rate: Gauge,
+    budget_spent: IntCounterVec,
+    permits_wasted: IntCounter,
+    log_lines_dropped: IntCounter,
+    queue_waiting: IntGauge,
+    queue_wait: Histogram,
+    queue_refused: IntCounterVec,
+    upstream_throttled: IntCounter,
+    frozen_seconds: Counter,
+    token_expiry: Gauge,
+    token_refreshes: IntCounterVec,
+    cache_entries: IntGauge,
+    cache_bytes: IntGauge,
+    cache_lookups: IntCounterVec,
+    cache_evictions: IntCounterVec,
+    calls_saved: IntCounter,
+    flights_passengers: IntCounter,
+    connections_open: IntGaugeVec,
+}
+
+impl Metrics {
+    /// All families, registered; `routes` are the values that the label `route` may take, in the order of
+    /// their ids ("other" is added).
+    pub fn new(routes: Vec<String>) -> Self {
+        let r = Registry::new();
+        build_info(&r);
+        #[cfg(target_os = "linux")]
+        register(&r, prometheus::process_collector::ProcessCollector::for_self());
+        let seconds = histogram_vec(
+            &r,
+            "request_duration_seconds",
+            "Time from accept to the reply's head.",
+            &["cache"],
+        );
+        let metrics = Self {
+            requests: counters(
+                &r,
+                "requests_total",
+                "Requests answered.",
+                &["route", "status_class", "cache"],
+            ),
+            requests_resolved: resolved_slots(routes.len() + 1),
+            routes,
+            caller_requests: counters(
+                &r,
+                "caller_requests_total",
+                "Requests by caller.",
+                &["caller", "outcome"],
+            ),
+            request_seconds: CacheResult::ALL.map(|c| seconds.with_label_values(&[c.name()])),
+            upstream_requests: counters(
+                &r,
+                "upstream_requests_total",
+                "Attempts sent to Logto.",
+                &["kind", "status"],
+            ),
+            upstream_seconds: histogram(
+                &r,
+                "upstream_duration_seconds",
+                "Time from sending to the answer's head.",
+            ),
+            budget_limit: gauge(&r, "budget_limit", "Requests per window that Logto allows; 0 when off."),
+            budget_tokens: gauge(&r, "budget_tokens", "Permits that could be granted at once."),
+            budget_rate: gauge(&r, "budget_rate", "Permits granted per second at most."),
+            budget_spent: counters(&r, "budget_spent_total", "Permits spent.", &["caller", "kind"]),
+            permits_wasted: counter(&r, "permits_wasted_total", "Permits granted and not used."),
+            log_lines_dropped: counter(
+                &r,
+                "log_lines_dropped_total",
+                "Log lines dropped because the output was blocked.",
+            ),
+            queue_waiting: int_gauge(&r, "queue_waiting", "Calls waiting for a permit."),
+            queue_wait: histogram(
+                &r,
+                "queue_wait_seconds",
+                "Time that granted calls waited for their permit.",
+            ),
+            queue_refused: counters(
+                &r,
+                "queue_refused_total",
+                "Calls refused instead of queued.",
+                &["reason"],
+            ),
+            upstream_throttled: counter(
+                &r,
+                "upstream_throttled_total",
+                "Answers with which Logto's limiter refused.",
+            ),
+            frozen_seconds: counter_f64(
+                &r,
+                "frozen_seconds_total",
+                "Time for which nothing was sent because Logto asked for a pause.",
+            ),
+            token_expiry: gauge(
+                &r,
+                "token_expiry_timestamp_seconds",
+                "When the current token expires; 0 without one.",
+            ),
+            token_refreshes: counters(&r, "token_refreshes_total", "Token fetches.", &["result", "cause"]),
+            cache_entries: int_gauge(&r, "cache_entries", "Stored answers."),
+            cache_bytes: int_gauge(&r, "cache_bytes", "Bytes of stored answers."),
+            cache_lookups: counters(&r, "cache_lookups_total", "Lookups.", &["result"]),
+            cache_evictions: counters(
+                &r,
+                "cache_evictions_total",
+                "Entries that left the store.",
+                &["reason"],
+            ),
+            calls_saved: counter(
+                &r,
+                "calls_saved_total",
+                "Requests answered without a call to Logto of their own.",
+            ),
+            flights_passengers: counter(
+                &r,
+                "flights_passengers_total",
+                "Requests that shared another one's fetch.",
+            ),
+            connections_open: int_gauges(&r, "connections_open", "Open client connections.", &["listener"]),
+            registry: r,
+        };
+        metrics.start_at_zero();
+        metrics
+    }
+
+    /// Small families are present from the start, so that a rate over them is never "no data".
+    fn start_at_zero(&self) {
+        for kind in AttemptKind::ALL {
+            for status in ["2xx", "4xx", "5xx", "failed"] {
+                self.upstream_requests.with_label_values(&[kind.name(), status]);
+            }
+        }
+        for reason in ["queue_full", "wait_too_long", "frozen", "draining"] {
+            self.queue_refused.with_label_values(&[reason]);
+        }
+        for cause in ["start", "due", "refused"] {
+            for result in ["ok", "failed"] {
+                self.token_refreshes.with_label_values(&[result, cause]);
+            }
+        }
+        for result in ["hit", "miss", "stale", "bypass"] {
+            self.cache_lookups.with_label_values(&[result]);
+        }
+        for reason in ["size", "expired", "dropped"] {
+            self.cache_evictions.with_label_values(&[reason]);
+        }
+        for listener in ["data", "admin", "health"] {
+            self.connections_open.with_label_values(&[listener]);
+        }
+    }
+
+    /// One request was answered; `route` is the catalogue's template id, `None` for "other".
+    pub fn answered(&self, route: Option<usize>, status: u16, cache: CacheResult, took: Duration) {
+        self.request_counter(route, status, cache).inc();
+        self.request_seconds[cache as usize].observe(took.as_secs_f64());
+    }
+
+    fn request_counter(&self, route: Option<usize>, status: u16, cache: CacheResult) -> &IntCounter {
+        let route = route.unwrap_or(self.routes.len()).min(self.routes.len());
+        let class = usize::from((status / 100).clamp(1, 5)) - 1;
+        let slot = (route * STATUS_CLASSES.len() + class) * CacheResult::ALL.len() + cache as usize;
+        self.requests_resolved[slot].get_or_init(|| {
+            let name = self.routes.get(route).map_or("other", String::as_str);
+            self.requests.with_label_values(&[name, STATUS_CLASSES[class], cache.name()])
+        })
+    }
+
+    /// A caller's request ended with an outcome: `ok`, `refused`, `failed` or `left`.
+    pub fn caller_ended(&self, caller: &str, outcome: &str) {
+        self.caller_requests.with_label_values(&[caller, outcome]).inc();
+    }
+
+    /// One attempt at Logto ended; `status` is `None` when no answer came.
+    pub fn attempted(&self, kind: AttemptKind, status: Option<u16>, took: Duration) {
+        let status = status.map_or("failed", |s| STATUS_CLASSES[usize::from((s / 100).clamp(1, 5)) - 1]);
+        self.upstream_requests.with_label_values(&[kind.name(), status]).inc();
+        self.upstream_seconds.observe(took.as_secs_f64());
+    }
+
+    /// A permit was used.
+    pub fn spent(&self, caller: &str, kind: AttemptKind) {
+        self.budget_spent.with_label_values(&[caller, kind.name()]).inc();
+    }
+
+    /// A permit was granted and nobody used it.
+    pub fn wasted(&self) {
+        self.permits_wasted.inc();
+    }
+
+    /// Log lines were dropped.
+    pub fn log_lines_dropped(&self, total: u64) {
+        self.log_lines_dropped.inc_by(total.saturating_sub(self.log_lines_dropped.get()));
+    }
+
+    /// So many calls wait for a permit.
+    pub fn waiting(&self, calls: usize) {
+        self.queue_waiting.set(i64::try_from(calls).unwrap_or(i64::MAX));
+    }
+
+    /// A call was granted its permit after a wait.
+    pub fn waited(&self, wait: Duration) {
+        self.queue_wait.observe(wait.as_secs_f64());
+    }
+
+    /// A call was refused at the line's door: `queue_full`, `wait_too_long`, `frozen` or `draining`.
+    pub fn refused(&self, reason: &str) {
+        self.queue_refused.with_label_values(&[reason]).inc();
+    }
+
+    /// Logto's limiter refused an attempt.
+    pub fn throttled(&self) {
+        self.upstream_throttled.inc();
+    }
+
+    /// The bucket froze, or its freeze was prolonged, by so much.
+    pub fn froze(&self, by: Duration) {
+        self.frozen_seconds.inc_by(by.as_secs_f64());
+    }
+
+    /// The current token's expiry, in seconds of Unix time.
+    pub fn token_expires(&self, at: f64) {
+        self.token_expiry.set(at);
+    }
+
+    /// A token fetch ended; `cause` is `start`, `due` or `refused`.
+    pub fn token_fetched(&self, ok: bool, cause: &str) {
+        self.token_refreshes.with_label_values(&[if ok { "ok" } else { "failed" }, cause]).inc();
+    }
+
+    /// The store holds so much.
+    pub fn stored(&self, entries: u64, bytes: u64) {
+        self.cache_entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
+        self.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// A lookup's result: `hit`, `miss`, `stale` or `bypass`.
+    pub fn looked_up(&self, result: CacheResult) {
+        self.cache_lookups.with_label_values(&[result.name()]).inc();
+    }
+
+    /// An entry left the store: `size`, `expired` or `dropped`.
+    pub fn evicted(&self, reason: &str) {
+        self.cache_evictions.with_label_values(&[reason]).inc();
+    }
+
+    /// A request needed no call of its own.
+    pub fn saved(&self) {
+        self.calls_saved.inc();
+    }
+
+    /// A request boarded another one's fetch.
+    pub fn boarded(&self) {
+        self.flights_passengers.inc();
+    }
+
+    /// A connection is open for as long as the guard lives.
+    pub fn connected(&self, listener: &str) -> Open {
+        let gauge = self.connections_open.with_label_values(&[listener]);
+        gauge.inc();
+        Open(gauge)
+    }
+
+    /// A few totals, for `/status`.
+    pub fn totals(&self) -> Totals {
+        Totals {
+            calls_saved: self.calls_saved.get(),
+            permits_wasted: self.permits_wasted.get(),
+            throttled: self.upstream_throttled.get(),
+            passengers: self.flights_passengers.get(),
+        }
+    }
+
+    /// The text that Prometheus reads, format 0.0.4.
+    pub fn text(&self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(16 * 1024);
+        // Writing into memory fails only for a family without a name, which registering refuses.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        text
+    }
+
+    /// The families' names and help texts, for the table in README.
+    pub fn families(&self) -> Vec<(String, String)> {
+        self.registry.gather().iter().map(|f| (f.name().to_owned(), f.help().to_owned())).collect()
+    }
+}
+
+/// Totals since the start.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub struct Totals {
+    /// Requests answered without a call of their own.
+    pub calls_saved: u64,
+    /// Permits granted and not used.
+    pub permits_wasted: u64,
+    /// Refusals of Logto's limiter.
+    pub throttled: u64,
+    /// Requests that shared another one's fetch.
+    pub passengers: u64,
+}
+
+/// Counts an open connection until it is dropped.
+#[must_use]
+pub struct Open(IntGauge);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn resolved_slots(routes: usize) -> Vec<OnceLock<IntCounter>> {
+    (0..routes * STATUS_CLASSES.len() * CacheResult::ALL.len()).map(|_| OnceLock::new()).collect()
+}
+
+fn build_info(r: &Registry) {
+    let opts = opts("build_info", "The running build.")
+        .const_label("version", env!("CARGO_PKG_VERSION"))
+        .const_label("revision", option_env!("LOGTO_GATEWAY_REVISION").unwrap_or("unknown"));
+    let gauge = IntGauge::with_opts(opts).expect("a valid name");
+    gauge.set(1);
+    register(r, gauge);
+}
+
+fn opts(name: &str, help: &str) -> Opts {
+    Opts::new(name, help).namespace("logto_gateway")
+}
+
+fn register(r: &Registry, family: impl Collector + 'static) {
+    r.register(Box::new(family)).expect("every family is registered once");
+}
+
+fn registered<C: Collector + Clone + 'static>(r: &Registry, made: prometheus::Result<C>) -> C {
+    let family = made.expect("names and labels are literals");
+    register(r, family.clone());
+    family
+}
+
+fn counter(r: &Registry, name: &str, help: &str) -> IntCounter {
+    registered(r, IntCounter::with_opts(opts(name, help)))
+}
+
+fn counter_f64(r: &Registry, name: &str, help: &str) -> Counter {
+    registered(r, Counter::with_opts(opts(name, help)))
+}
+
+fn counters(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    registered(r, IntCounterVec::new(opts(name, help), labels))
+}
+
+fn gauge(r: &Registry, name: &str, help: &str) -> Gauge {
+    registered(r, Gauge::with_opts(opts(name, help)))
+}
+
+fn int_gauge(r: &Registry, name: &str, help: &str) -> IntGauge {
+    registered(r, IntGauge::with_opts(opts(name, help)))
+}
+
+fn int_gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    registered(r, IntGaugeVec::new(opts(name, help), labels))
+}
+
+fn histogram(r: &Registry, name: &str, help: &str) -> Histogram {
+    registered(r, Histogram::with_opts(HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec())))
+}
+
+fn histogram_vec(r: &Registry, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
+    registered(r, HistogramVec::new(HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec()), labels))
+}
