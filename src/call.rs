@@ -1,8 +1,22 @@
 //! What is asked: a caller's request, read and ready to be sent as often as it takes.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use http::HeaderName;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http_body::Frame;
+use http_body_util::{BodyExt, Limited, StreamBody};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::caller::Caller;
+use crate::rejection::Rejection;
+use crate::reply::{BodyError, Streaming};
+use crate::target::Target;
 
 /// What a request may be, beyond its head.
 #[derive(Debug, Clone)]
@@ -19,4 +33,327 @@ pub struct Limits {
     pub call_timeout: Duration,
     /// Request headers that go upstream beside the standard ones.
     pub forward_headers: Vec<HeaderName>,
+}
+
+/// A request that was let in.
+pub struct Call {
+    /// Who asks.
+    pub caller: Caller,
+    /// What for.
+    pub target: Target,
+    /// The headers as they came.
+    pub headers: HeaderMap,
+    /// Scheme and host by which the client knows this gateway, for links in answers: `http://localhost:8480`.
+    pub base: String,
+    /// Names this request in logs here and upstream.
+    pub request_id: HeaderValue,
+    /// Its body.
+    pub body: Body,
+    /// Nothing is waited for beyond it.
+    pub deadline: Instant,
+    /// Cancelled when nobody waits for the answer any more. A call that was sent by then is finished all the same.
+    pub abandoned: CancellationToken,
+}
+
+/// A request's body.
+pub enum Body {
+    /// None.
+    Empty,
+    /// All of it, counted against the budget of held bodies as long as the call lives.
+    Held {
+        /// The bytes.
+        bytes: Bytes,
+        /// Their room in the budget.
+        room: Option<OwnedSemaphorePermit>,
+    },
+    /// Sent while it arrives; taken by the one attempt that sends it.
+    Once(Mutex<Option<Streaming>>),
+}
+
+impl Call {
+    /// Whether it can be sent a second time.
+    pub fn is_replayable(&self) -> bool {
+        !matches!(self.body, Body::Once(_))
+    }
+
+    /// The headers that go upstream: an allow-list, so that nothing that isn't part of an answer's key can change it,
+    /// and nothing of the caller's (its credentials, cookies, addresses, overrides) reaches Logto.
+    pub fn headers_for_upstream(&self, also: &[HeaderName]) -> HeaderMap {
+        const USUAL: [HeaderName; 5] = [
+            header::ACCEPT,
+            header::CONTENT_TYPE,
+            header::CONTENT_ENCODING,
+            header::USER_AGENT,
+            HeaderName::from_static("traceparent"),
+        ];
+        const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+        let language = self.keeps_language().then_some(header::ACCEPT_LANGUAGE);
+        let mut headers = HeaderMap::with_capacity(12);
+        for name in USUAL.iter().chain([&TRACESTATE]).chain(&language).chain(also) {
+            for value in self.headers.get_all(name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        headers.insert(HeaderName::from_static("x-request-id"), self.request_id.clone());
+        headers
+    }
+
+    /// A stored answer is in one language, unless the language is part of its key.
+    pub fn keeps_language(&self) -> bool {
+        self.target.route().is_none_or(|route| !route.storable() || route.localised)
+    }
+}
+
+/// Reads requests into calls, within their limits.
+pub struct Intake {
+    limits: Limits,
+    held: Arc<Semaphore>,
+}
+
+/// How long a client should wait when all room for bodies is taken: bodies are released as calls end.
+const ROOM_RETRY: Duration = Duration::from_secs(1);
+
+impl Intake {
+    /// An intake with an empty budget of held bodies.
+    pub fn new(limits: Limits) -> Self {
+        let held = Arc::new(Semaphore::new(limits.held_bodies_max.min(Semaphore::MAX_PERMITS)));
+        Self { limits, held }
+    }
+
+    /// The headers that the operator forwards beside the usual ones.
+    pub fn forward_headers(&self) -> &[HeaderName] {
+        &self.limits.forward_headers
+    }
+
+    /// Reads the body as far as this target needs it, and makes the call. `arrived` starts its deadline.
+    pub async fn read<B>(
+        &self,
+        caller: Caller,
+        target: Target,
+        head: Parts,
+        body: B,
+        request_id: HeaderValue,
+        arrived: Instant,
+    ) -> Result<Call, Rejection>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let base = client_base(&head);
+        let deadline = arrived + self.limits.call_timeout;
+        let body = self.read_body(&target, body, &head.headers).await?;
+        let abandoned = CancellationToken::new();
+        Ok(Call { caller, target, headers: head.headers, base, request_id, body, deadline, abandoned })
+    }
+
+    async fn read_body<B>(&self, target: &Target, body: B, headers: &HeaderMap) -> Result<Body, Rejection>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        if body.is_end_stream() {
+            return Ok(Body::Empty);
+        }
+        let max = if target.is_upload() { self.limits.upload_max } else { self.limits.body_max as u64 };
+        let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|size| size > max) {
+            return Err(Rejection::BodyTooLarge(max));
+        }
+        if target.is_upload() {
+            return Ok(Body::Once(Mutex::new(Some(self.streamed(body)))));
+        }
+        let until = Instant::now() + self.limits.body_timeout;
+        let held = timeout_at(until, self.hold(body, announced)).await;
+        held.unwrap_or(Err(Rejection::BodyTooSlow(self.limits.body_timeout)))
+    }
+
+    async fn hold<B>(&self, mut body: B, announced: Option<u64>) -> Result<Body, Rejection>
+    where
+        B: http_body::Body<Data = Bytes> + Unpin,
+    {
+        let mut room = self.room_for(announced.and_then(|n| usize::try_from(n).ok()).unwrap_or(0))?;
+        let mut bytes = BytesMut::new();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| Rejection::BodyBroken)?.into_data() else { continue };
+            if bytes.len() + data.len() > self.limits.body_max {
+                return Err(Rejection::BodyTooLarge(self.limits.body_max as u64));
+            }
+            bytes.extend_from_slice(&data);
+            let taken = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+            if let Some(more) = self.room_for(bytes.len().saturating_sub(taken))? {
+                match &mut room {
+                    Some(room) => room.merge(more),
+                    None => room = Some(more),
+                }
+            }
+        }
+        Ok(Body::Held { bytes: bytes.freeze(), room })
+    }
+
+    fn room_for(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Rejection> {
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.held).try_acquire_many_owned(bytes);
+        room.map(Some).map_err(|_| Rejection::HeldBodiesFull(ROOM_RETRY))
+    }
+
+    /// A body that is sent while it arrives: bounded in size, and in the time between two parts.
+    fn streamed<B>(&self, body: B) -> Streaming
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let limited = Limited::new(body, usize::try_from(self.limits.upload_max).unwrap_or(usize::MAX));
+        let patience = self.limits.body_timeout;
+        StreamBody::new(stream::unfold(Some(limited), move |body| async move {
+            let mut body = body?;
+            match timeout(patience, body.frame()).await {
+                Ok(Some(Ok(frame))) => Some((Ok(frame), Some(body))),
+                Ok(Some(Err(_))) => Some((Err::<Frame<Bytes>, _>(BodyError::Broken), None)),
+                Ok(None) => None,
+                Err(_elapsed) => Some((Err(BodyError::Stalled), None)),
+            }
+        }))
+        .boxed_unsync()
+    }
+}
+
+/// Takes the body out of a call for sending it; `None` if it was streamed already.
+pub fn body_to_send(body: &Body) -> Option<Streaming> {
+    let full = |bytes: &Bytes| http_body_util::Full::new(bytes.clone()).map_err(|never| match never {}).boxed_unsync();
+    match body {
+        Body::Empty => Some(full(&Bytes::new())),
+        Body::Held { bytes, .. } => Some(full(bytes)),
+        Body::Once(body) => body.lock().unwrap_or_else(PoisonError::into_inner).take(),
+    }
+}
+
+/// What the client called us: the guard has seen that it is one of our names.
+fn client_base(head: &Parts) -> String {
+    let host = head.uri.authority().map(http::uri::Authority::as_str);
+    let host = host.or_else(|| head.headers.get(header::HOST).and_then(|h| h.to_str().ok()));
+    format!("http://{}", host.unwrap_or("localhost"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Full;
+
+    use super::*;
+    use crate::catalog::Catalog;
+
+    fn limits() -> Limits {
+        Limits {
+            body_max: 8,
+            upload_max: 16,
+            held_bodies_max: 10,
+            body_timeout: Duration::from_secs(30),
+            call_timeout: Duration::from_secs(120),
+            forward_headers: vec![HeaderName::from_static("x-extra")],
+        }
+    }
+
+    fn parts(uri: &str, headers: &[(&str, &str)]) -> (Target, Parts) {
+        let mut request = http::Request::post(uri).header("host", "localhost:8480");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let head = request.body(()).expect("a request").into_parts().0;
+        let target = Target::parse(&head.method, &head.uri, &head.headers, &Catalog::logto()).expect("a good target");
+        (target, head)
+    }
+
+    async fn read<B>(intake: &Intake, uri: &str, headers: &[(&str, &str)], body: B) -> Result<Call, Rejection>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let (target, head) = parts(uri, headers);
+        let id = HeaderValue::from_static("id");
+        intake.read(Caller::anonymous(), target, head, body, id, Instant::now()).await
+    }
+
+    fn chunks(parts: &'static [&'static str]) -> impl http_body::Body<Data = Bytes, Error = BodyError> + Send + Unpin {
+        StreamBody::new(stream::iter(parts.iter().map(|p| Ok(Frame::data(Bytes::from_static(p.as_bytes()))))))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_held_up_to_its_limit() {
+        let intake = Intake::new(limits());
+        let call = read(&intake, "/api/users", &[], chunks(&["1234", "5678"])).await.expect("8 bytes pass");
+        assert!(call.is_replayable());
+        assert!(matches!(&call.body, Body::Held { bytes, .. } if bytes == "12345678"));
+        let code = |result: Result<Call, Rejection>| result.err().map(|no| no.code());
+        assert_eq!(code(read(&intake, "/api/users", &[], chunks(&["1234", "56789"])).await), Some("body_too_large"));
+        let announced = [("content-length", "9")];
+        assert_eq!(
+            code(read(&intake, "/api/users", &announced, chunks(&["1"])).await),
+            Some("body_too_large"),
+            "told before it is read"
+        );
+    }
+
+    #[tokio::test]
+    async fn all_held_bodies_together_have_a_budget_which_ended_calls_give_back() {
+        let intake = Intake::new(limits());
+        let first = read(&intake, "/api/users", &[], chunks(&["12345"])).await.expect("5 of 10");
+        let second = read(&intake, "/api/users", &[], chunks(&["123456"])).await;
+        assert_eq!(second.err().map(|no| no.code()), Some("held_bodies_full"));
+        drop(first);
+        assert!(read(&intake, "/api/users", &[], chunks(&["123456"])).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_arrive_in_time_is_refused() {
+        let intake = Intake::new(limits());
+        let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, BodyError>>());
+        let refused = read(&intake, "/api/users", &[], never).await;
+        assert_eq!(refused.err().map(|no| no.code()), Some("request_too_slow"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_is_streamed_once_within_its_own_limits() {
+        let intake = Intake::new(limits());
+        let call = read(&intake, "/api/user-assets", &[], chunks(&["1234567890", "123456"])).await.expect("passes");
+        assert!(!call.is_replayable());
+        let sent = body_to_send(&call.body).expect("the first attempt has it").collect().await.expect("16 bytes pass");
+        assert_eq!(sent.to_bytes().len(), 16);
+        assert!(body_to_send(&call.body).is_none(), "a second attempt has nothing to send");
+        let longer = read(&intake, "/api/user-assets", &[], chunks(&["1234567890", "1234567"])).await.expect("passes");
+        assert!(body_to_send(&longer.body).expect("not sent yet").collect().await.is_err());
+        let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, BodyError>>());
+        let stalled = read(&intake, "/api/user-assets", &[], never).await.expect("passes");
+        let error = body_to_send(&stalled.body).expect("not sent yet").collect().await.err();
+        assert!(matches!(error, Some(BodyError::Stalled)));
+    }
+
+    #[tokio::test]
+    async fn only_listed_headers_go_upstream() {
+        let intake = Intake::new(limits());
+        let sent = [
+            ("accept", "application/json"),
+            ("content-type", "application/json"),
+            ("user-agent", "curl"),
+            ("traceparent", "00-x"),
+            ("x-extra", "1"),
+            ("accept-language", "de"),
+            ("authorization", "Bearer canary"),
+            ("cookie", "canary"),
+            ("x-forwarded-host", "canary"),
+            ("forwarded", "canary"),
+            ("development-user-id", "canary"),
+            ("x-http-method-override", "DELETE"),
+            ("connection", "x-extra, close"),
+            ("if-none-match", "\"x\""),
+        ];
+        let call = read(&intake, "/api/users", &sent, Full::new(Bytes::new())).await.expect("passes");
+        let headers = call.headers_for_upstream(intake.forward_headers());
+        let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        let expected =
+            ["accept", "accept-language", "content-type", "traceparent", "user-agent", "x-extra", "x-request-id"];
+        assert_eq!(names, expected);
+    }
 }

@@ -1,5 +1,12 @@
 //! Who is let in: no browser's page, no stranger's host name, nobody without the right.
 
+use http::request::Parts;
+use http::{HeaderMap, header};
+
+use crate::caller::Caller;
+use crate::rejection::Rejection;
+use crate::target::Target;
+
 /// What callers may do while nobody is configured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Anonymous {
@@ -19,4 +26,196 @@ pub struct Settings {
     /// Host names by which this gateway may be called, beside the loopback's and the listen addresses, lower-case,
     /// without a port.
     pub hosts: Vec<String>,
+}
+
+/// The room.
+pub struct Guard {
+    settings: Settings,
+    anonymous: Caller,
+}
+
+impl Guard {
+    /// Guards as set.
+    pub fn new(settings: Settings) -> Self {
+        Self { settings, anonymous: Caller::anonymous() }
+    }
+
+    /// Refuses browsers and strangers; called before anything else of the request is looked at.
+    pub fn check_origin(&self, head: &Parts) -> Result<(), Rejection> {
+        self.check_host(head)?;
+        check_browser(&head.headers)?;
+        check_upgrade(&head.headers)
+    }
+
+    /// Who asks, if they may ask for this.
+    pub fn admit(&self, head: &Parts, target: &Target) -> Result<Caller, Rejection> {
+        let harmless = !target.is_write() && !target.carries_secrets();
+        match self.settings.anonymous {
+            Anonymous::Deny => Err(Rejection::AnonymousDenied),
+            // Whoever can be tricked into fetching a URL (a service with a hole, an image tag, a form) can't set this
+            // header; every client of Logto does.
+            Anonymous::Guarded if !harmless && !head.headers.contains_key(header::AUTHORIZATION) => {
+                Err(Rejection::Guarded)
+            }
+            Anonymous::Guarded | Anonymous::Open => Ok(self.anonymous.clone()),
+        }
+    }
+
+    /// A page that rebinds its DNS name to 127.0.0.1 still sends its own name.
+    fn check_host(&self, head: &Parts) -> Result<(), Rejection> {
+        let mut given = head.headers.get_all(header::HOST).iter();
+        let host = match (head.uri.authority(), given.next(), given.next()) {
+            (_, _, Some(_)) => return Err(Rejection::Malformed("it has more than one Host header")),
+            (Some(authority), _, _) => authority.as_str(),
+            (None, Some(host), _) => host.to_str().map_err(|_| Rejection::Host)?,
+            (None, None, _) => return Err(Rejection::Malformed("it has no Host header")),
+        };
+        if self.is_ours(host) { Ok(()) } else { Err(Rejection::Host) }
+    }
+
+    fn is_ours(&self, host: &str) -> bool {
+        let Some(name) = without_port(host) else { return false };
+        name.eq_ignore_ascii_case("localhost")
+            || name.parse::<std::net::Ipv4Addr>().is_ok_and(|a| a.is_loopback())
+            || name == "[::1]"
+            || self.settings.hosts.iter().any(|ours| name.eq_ignore_ascii_case(ours))
+    }
+}
+
+/// The name or address in `host[:port]`, a v6 address in its brackets; nothing else is a host.
+fn without_port(host: &str) -> Option<&str> {
+    let end = match host.strip_prefix('[') {
+        Some(rest) => rest.find(']')? + 2,
+        None => host.find(':').unwrap_or(host.len()),
+    };
+    let (name, port) = host.split_at(end);
+    let port_is_sane = port.is_empty() || port[1..].parse::<u16>().is_ok();
+    (port_is_sane && (port.is_empty() || port.starts_with(':')) && !name.is_empty()).then_some(name)
+}
+
+/// Only the site is looked at: Node's fetch sends `Sec-Fetch-Mode: cors` of its own accord.
+fn check_browser(headers: &HeaderMap) -> Result<(), Rejection> {
+    if headers.contains_key(header::ORIGIN) {
+        return Err(Rejection::FromBrowser("it carries an Origin"));
+    }
+    let foreign = |site: &http::HeaderValue| !matches!(site.as_bytes(), b"none" | b"same-origin");
+    if headers.get_all("sec-fetch-site").iter().any(foreign) {
+        return Err(Rejection::FromBrowser("Sec-Fetch-Site names another site"));
+    }
+    if headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
+        return Err(Rejection::FromBrowser("it is a CORS preflight"));
+    }
+    Ok(())
+}
+
+/// A WebSocket would be a second way in. Any other offer (Java's client offers h2c on every call) may be ignored
+/// (RFC 9110 §7.8), and is.
+fn check_upgrade(headers: &HeaderMap) -> Result<(), Rejection> {
+    let websocket = |value: &http::HeaderValue| {
+        value.to_str().is_ok_and(|v| v.split(',').any(|p| p.trim().eq_ignore_ascii_case("websocket")))
+    };
+    if headers.get_all(header::UPGRADE).iter().any(websocket) {
+        return Err(Rejection::FromBrowser("it asks for a WebSocket"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalog::Catalog;
+
+    fn guard(anonymous: Anonymous) -> Guard {
+        Guard::new(Settings { anonymous, hosts: vec!["gateway.internal".to_owned()] })
+    }
+
+    fn head(method: &str, uri: &str, headers: &[(&str, &str)]) -> Parts {
+        let mut request = http::Request::builder().method(method).uri(uri);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        request.body(()).expect("a request").into_parts().0
+    }
+
+    fn origin(headers: &[(&str, &str)]) -> Result<(), &'static str> {
+        guard(Anonymous::Guarded).check_origin(&head("GET", "/api/users", headers)).map_err(|no| no.code())
+    }
+
+    #[test]
+    fn loopback_names_and_listed_ones_are_this_gateways() {
+        for host in [
+            "localhost", "LOCALHOST:8480", "127.0.0.1:8480", "127.8.9.1", "[::1]", "[::1]:8480", "Gateway.Internal:80",
+        ] {
+            assert_eq!(origin(&[("host", host)]), Ok(()), "{host}");
+        }
+        for host in [
+            "evil.example", "localhost.evil.example", "0.0.0.0:8480", "10.0.0.1", "[::2]:8480", "localhost:x", "",
+            ":8480", "[::1", "localhost:99999", "127.0.0.1.evil.example", "user@localhost", "localhost:8480:1",
+        ] {
+            assert_eq!(origin(&[("host", host)]), Err("host_not_allowed"), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_request_has_exactly_one_host() {
+        assert_eq!(origin(&[]), Err("malformed_request"));
+        assert_eq!(origin(&[("host", "localhost"), ("host", "localhost")]), Err("malformed_request"));
+    }
+
+    #[test]
+    fn the_authority_of_http_2_is_looked_at_like_a_host() {
+        let check = |uri| guard(Anonymous::Guarded).check_origin(&head("GET", uri, &[]));
+        assert!(check("http://localhost:8480/api/users").is_ok());
+        assert_eq!(check("http://evil.example/api/users").expect_err("a stranger's name").code(), "host_not_allowed");
+    }
+
+    #[test]
+    fn what_a_browsers_page_sends_is_refused_and_what_nodes_fetch_sends_is_not() {
+        let with = |extra: &[(&'static str, &'static str)]| {
+            let headers: Vec<_> = [("host", "localhost")].into_iter().chain(extra.iter().copied()).collect();
+            origin(&headers)
+        };
+        for page in [
+            [("origin", "https://evil.example")],
+            [("origin", "null")],
+            [("sec-fetch-site", "cross-site")],
+            [("sec-fetch-site", "same-site")],
+            [("access-control-request-method", "POST")],
+            [("upgrade", "h2c, WebSocket")],
+        ] {
+            assert_eq!(with(&page), Err("from_browser"), "{page:?}");
+        }
+        assert_eq!(with(&[("sec-fetch-mode", "cors"), ("accept-language", "*")]), Ok(()));
+        assert_eq!(with(&[("sec-fetch-site", "none")]), Ok(()));
+        assert_eq!(with(&[("upgrade", "h2c"), ("connection", "Upgrade, HTTP2-Settings")]), Ok(()));
+    }
+
+    fn admitted(anonymous: Anonymous, method: &str, uri: &str, headers: &[(&str, &str)]) -> &'static str {
+        let head = head(method, uri, headers);
+        let target = Target::parse(&head.method, &head.uri, &head.headers, &Catalog::logto()).expect("a good target");
+        guard(anonymous).admit(&head, &target).map_or_else(|no| no.code(), |_| "passes")
+    }
+
+    #[test]
+    fn while_nobody_is_configured_reads_are_free_and_the_rest_needs_an_authorization_of_any_value() {
+        let guarded = |method, uri, headers: &[_]| admitted(Anonymous::Guarded, method, uri, headers);
+        assert_eq!(guarded("GET", "/api/users", &[]), "passes");
+        assert_eq!(guarded("HEAD", "/api/users", &[]), "passes");
+        for (method, uri) in [
+            ("POST", "/api/users"),
+            ("DELETE", "/api/users/u"),
+            ("GET", "/api/applications"),
+            ("GET", "/api/users?includePasswordHash=1"),
+            ("GET", "/api/unheard-of"),
+        ] {
+            assert_eq!(guarded(method, uri, &[]), "authorization_required", "{method} {uri}");
+            assert_eq!(guarded(method, uri, &[("authorization", "x")]), "passes", "{method} {uri}");
+        }
+    }
+
+    #[test]
+    fn anonymous_callers_can_be_let_in_or_kept_out_altogether() {
+        assert_eq!(admitted(Anonymous::Open, "POST", "/api/users", &[]), "passes");
+        assert_eq!(admitted(Anonymous::Deny, "GET", "/api/users", &[("authorization", "x")]), "anonymous_denied");
+    }
 }

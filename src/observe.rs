@@ -1,5 +1,20 @@
 //! Every request leaves a trace: one response, one log line, one observation.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Either, Full};
+use tokio::time::Instant;
+
+use crate::caller::Caller;
+use crate::catalog::Route;
+use crate::metrics::{CacheResult, Metrics};
+use crate::rejection::Rejection;
+use crate::reply::{Body, Reply, Source, Streaming, Why};
+use crate::target::Target;
+
 /// Which requests get a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogRequests {
@@ -11,4 +26,237 @@ pub enum LogRequests {
     Errors,
     /// Nothing.
     Off,
+}
+
+/// A response's body on its way out.
+pub type OutBody = Either<Full<Bytes>, Streaming>;
+
+/// The room.
+pub struct Observer {
+    log: LogRequests,
+    metrics: Arc<Metrics>,
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// RFC 9110 §7.6.3.
+const VIA: HeaderValue = HeaderValue::from_static("1.1 logto-gateway");
+/// A client's own id is kept if it is no longer than this.
+const REQUEST_ID_MAX: usize = 128;
+
+/// One request and its response, from the request's head to the response's. Dropped before its end, it says that the
+/// client left.
+pub struct Exchange {
+    observer: Arc<Observer>,
+    started: Instant,
+    method: Method,
+    uri: Uri,
+    request_id: HeaderValue,
+    caller: Option<Caller>,
+    route: Option<Arc<Route>>,
+    ended: bool,
+}
+
+impl Observer {
+    /// Observes as set.
+    pub fn new(log: LogRequests, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { log, metrics })
+    }
+
+    /// A request has come.
+    pub fn begin(self: &Arc<Self>, method: &Method, uri: &Uri, headers: &HeaderMap) -> Exchange {
+        Exchange {
+            observer: Arc::clone(self),
+            started: Instant::now(),
+            method: method.clone(),
+            uri: uri.clone(),
+            request_id: request_id(headers),
+            caller: None,
+            route: None,
+            ended: false,
+        }
+    }
+}
+
+impl Exchange {
+    /// When it began.
+    pub fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The name it goes by, in every log it passes.
+    pub fn request_id(&self) -> &HeaderValue {
+        &self.request_id
+    }
+
+    /// What it is about.
+    pub fn learned(&mut self, caller: &Caller, target: &Target) {
+        self.caller = Some(caller.clone());
+        self.route = target.route().cloned();
+    }
+
+    /// It ends with a reply or a rejection, and leaves as a response.
+    pub fn end(mut self, answer: Result<Reply, Rejection>) -> Response<OutBody> {
+        self.ended = true;
+        let (mut response, cache, refused) = match answer {
+            Ok(reply) => {
+                let source = reply.source;
+                (self.respond(reply), cache_result(&source), None)
+            }
+            Err(rejection) => (self.refuse(&rejection), CacheResult::None, Some(rejection)),
+        };
+        response.headers_mut().insert(REQUEST_ID, self.request_id.clone());
+        response.headers_mut().append(header::VIA, VIA);
+        self.count(response.status(), cache, refused.is_some());
+        self.log(response.status(), cache, refused.as_ref());
+        response
+    }
+
+    fn respond(&self, reply: Reply) -> Response<OutBody> {
+        let request_id = self.request_id.clone();
+        let body = match reply.body {
+            Body::Held(bytes) => Either::Left(Full::new(bytes)),
+            Body::Streaming(stream) => {
+                let told = stream.map_err(move |error| {
+                    tracing::warn!(request_id = ?request_id, %error, "an answer ended early");
+                    error
+                });
+                Either::Right(told.boxed_unsync())
+            }
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = reply.status;
+        *response.headers_mut() = reply.headers;
+        response.headers_mut().insert(CACHE_STATUS, cache_status(&reply.source));
+        response
+    }
+
+    fn refuse(&self, rejection: &Rejection) -> Response<OutBody> {
+        let (status, headers, body) = rejection.response(self.request_id.to_str().unwrap_or_default());
+        let mut response = Response::new(Either::Left(Full::new(body)));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        response
+    }
+
+    fn count(&self, status: StatusCode, cache: CacheResult, refused: bool) {
+        let metrics = &self.observer.metrics;
+        let route = self.route.as_ref().map(|r| r.template_id.index());
+        metrics.answered(route, status.as_u16(), cache, self.started.elapsed());
+        if matches!(cache, CacheResult::Hit | CacheResult::Collapsed) {
+            metrics.saved();
+        }
+        let outcome = match status.as_u16() {
+            _ if refused => "refused",
+            500.. => "failed",
+            _ => "ok",
+        };
+        metrics.caller_ended(self.caller_name(), outcome);
+    }
+
+    fn log(&self, status: StatusCode, cache: CacheResult, refused: Option<&Rejection>) {
+        let write = !matches!(self.method, Method::GET | Method::HEAD);
+        let wrong = refused.is_some() || status.is_server_error();
+        let wanted = match self.observer.log {
+            LogRequests::All => true,
+            LogRequests::WritesAndErrors => write || wrong,
+            LogRequests::Errors => wrong,
+            LogRequests::Off => false,
+        };
+        if !wanted {
+            return;
+        }
+        let code = refused.map_or("", Rejection::code);
+        // The query stays out: searches name people.
+        tracing::info!(
+            caller = self.caller_name(),
+            method = %self.method,
+            route = self.route_name(),
+            path = self.uri.path(),
+            status = status.as_u16(),
+            cache = cache.name(),
+            code,
+            ms = millis(self.started.elapsed()),
+            request_id = self.request_id.to_str().unwrap_or_default(),
+            "request"
+        );
+    }
+
+    fn caller_name(&self) -> &str {
+        self.caller.as_ref().map_or("unknown", |c| &c.name)
+    }
+
+    fn route_name(&self) -> &str {
+        self.route.as_ref().map_or("other", |r| &r.template)
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.observer.metrics.caller_ended(self.caller_name(), "left");
+        if self.observer.log != LogRequests::Off {
+            tracing::info!(
+                caller = self.caller_name(),
+                method = %self.method,
+                route = self.route_name(),
+                path = self.uri.path(),
+                ms = millis(self.started.elapsed()),
+                request_id = self.request_id.to_str().unwrap_or_default(),
+                "the client left before its answer"
+            );
+        }
+    }
+}
+
+/// The client's own id if it is a sane one, else a new one.
+fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let sane = |id: &&HeaderValue| {
+        let bytes = id.as_bytes();
+        !bytes.is_empty()
+            && bytes.len() <= REQUEST_ID_MAX
+            && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:+/=".contains(b))
+    };
+    headers.get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(|| {
+        let fresh = format!("{:016x}", fastrand::u64(..));
+        HeaderValue::try_from(fresh).expect("hexadecimal digits")
+    })
+}
+
+fn cache_result(source: &Source) -> CacheResult {
+    match source {
+        Source::Stored { .. } => CacheResult::Hit,
+        Source::Forwarded { collapsed: true, .. } => CacheResult::Collapsed,
+        Source::Forwarded { why: Why::UriMiss, .. } => CacheResult::Miss,
+        Source::Forwarded { why: Why::Stale, .. } => CacheResult::Stale,
+        Source::Forwarded { why: Why::Request | Why::Method | Why::Bypass, .. } => CacheResult::Bypass,
+    }
+}
+
+/// RFC 9211.
+fn cache_status(source: &Source) -> HeaderValue {
+    let text = match source {
+        Source::Stored { left, .. } => format!("logto-gateway; hit; ttl={}", left.as_secs()),
+        Source::Forwarded { why, confirmed, stored, collapsed } => {
+            let why = match why {
+                Why::UriMiss => "uri-miss",
+                Why::Stale => "stale",
+                Why::Request => "request",
+                Why::Method => "method",
+                Why::Bypass => "bypass",
+            };
+            let mut text = format!("logto-gateway; fwd={why}");
+            for (is, word) in [(confirmed, "; fwd-status=304"), (stored, "; stored"), (collapsed, "; collapsed")] {
+                text.push_str(if *is { word } else { "" });
+            }
+            text
+        }
+    };
+    HeaderValue::try_from(text).expect("ASCII words and digits")
+}
+
+fn millis(time: Duration) -> f64 {
+    (time.as_secs_f64() * 10_000.0).round() / 10.0
 }

@@ -68,6 +68,9 @@ pub enum Rejection {
         /// When the next attempt to get one is due.
         retry_after: Duration,
     },
+    /// Nobody waits for the answer any more; nobody reads this either.
+    #[error("the client left")]
+    Abandoned,
     /// The gateway is stopping.
     #[error("the gateway is stopping")]
     Draining,
@@ -144,6 +147,14 @@ impl Rejection {
         self.form().retry_after
     }
 
+    /// Whether it is only about waiting: nothing was found wrong with the call itself.
+    pub fn is_about_waiting(&self) -> bool {
+        matches!(
+            self,
+            Self::QueueFull(_) | Self::WaitTooLong(_) | Self::Frozen(_) | Self::Draining | Self::DeadlinePassed
+        )
+    }
+
     /// Status, headers and `application/problem+json` body (RFC 9457).
     pub fn response(&self, request_id: &str) -> (S, HeaderMap, Bytes) {
         let form = self.form();
@@ -200,6 +211,7 @@ impl Rejection {
             Self::NoToken { retry_after, .. } => {
                 later(S::SERVICE_UNAVAILABLE, "no_token", "destination_unavailable", retry_after)
             }
+            Self::Abandoned => form(S::SERVICE_UNAVAILABLE, "abandoned", INTERNAL),
             Self::Draining => later(S::SERVICE_UNAVAILABLE, "draining", INTERNAL, &Duration::from_secs(1)),
             Self::Unreachable { proxy_error, .. } => {
                 form(S::BAD_GATEWAY, "upstream_unreachable", proxy_error)

@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::{StreamExt, stream};
+use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
+use http_body::Frame;
 use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, BodyStream, StreamBody};
 
 use crate::connect::ConnectError;
 
@@ -41,6 +45,112 @@ pub struct Reply {
     pub headers: HeaderMap,
     /// Body.
     pub body: Body,
+    /// Where it came from.
+    pub source: Source,
+}
+
+/// Where an answer came from, in the words of RFC 9211.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Out of the store.
+    Stored {
+        /// How long ago it was fetched.
+        age: Duration,
+        /// How much longer it stays fresh.
+        left: Duration,
+    },
+    /// From Logto.
+    Forwarded {
+        /// Why the store could not answer.
+        why: Why,
+        /// Logto confirmed what was stored (304).
+        confirmed: bool,
+        /// It is stored now.
+        stored: bool,
+        /// It was another request's fetch.
+        collapsed: bool,
+    },
+}
+
+/// Why a request was forwarded (RFC 9211 §2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// Nothing was stored under this URI.
+    UriMiss,
+    /// What was stored is no longer fresh, or the client wants it confirmed.
+    Stale,
+    /// The request itself said so.
+    Request,
+    /// Its method is not answered from a store.
+    Method,
+    /// Answers of this route are never stored.
+    Bypass,
+}
+
+impl Source {
+    /// An answer straight from Logto.
+    pub fn forwarded(why: Why) -> Self {
+        Self::Forwarded { why, confirmed: false, stored: false, collapsed: false }
+    }
+}
+
+impl Reply {
+    /// Takes the body in, if it ends within `max` bytes; a longer one streams on, nothing of it lost.
+    pub async fn hold(self, max: usize) -> Result<Self, BodyError> {
+        let Body::Streaming(mut stream) = self.body else { return Ok(self) };
+        let mut parts = Vec::new();
+        let mut size = 0;
+        while let Some(frame) = stream.frame().await {
+            // Trailers say nothing that this gateway or Logto's clients use.
+            let Ok(data) = frame?.into_data() else { continue };
+            size += data.len();
+            parts.push(data);
+            if size > max {
+                return Ok(Self { body: Body::Streaming(resumed(parts, stream)), ..self });
+            }
+        }
+        Ok(Self { body: Body::Held(joined(parts, size)), ..self })
+    }
+
+    /// The same answer, with the reason why it was forwarded.
+    pub fn because(self, why: Why) -> Self {
+        Self { source: Source::forwarded(why), ..self }
+    }
+
+    /// `Retry-After` (RFC 9110 §10.2.3). A date counts from the answer's own `Date`, so that clocks need not agree.
+    pub fn retry_after(&self) -> Option<Duration> {
+        let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+        if let Ok(seconds) = text.parse::<u32>() {
+            return Some(Duration::from_secs(seconds.into()));
+        }
+        let until = httpdate::parse_http_date(text).ok()?;
+        let date = httpdate::parse_http_date(self.headers.get(DATE)?.to_str().ok()?).ok()?;
+        Some(until.duration_since(date).unwrap_or_default())
+    }
+}
+
+fn joined(parts: Vec<Bytes>, size: usize) -> Bytes {
+    match <[Bytes; 1]>::try_from(parts) {
+        Ok([only]) => only,
+        Err(parts) => {
+            let mut all = BytesMut::with_capacity(size);
+            parts.iter().for_each(|part| all.extend_from_slice(part));
+            all.freeze()
+        }
+    }
+}
+
+/// A body whose first parts were read already.
+fn resumed(parts: Vec<Bytes>, rest: Streaming) -> Streaming {
+    let first = stream::iter(parts.into_iter().map(|part| Ok(Frame::data(part))));
+    StreamBody::new(first.chain(BodyStream::new(rest))).boxed_unsync()
+}
+
+/// A limiter's refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Throttled {
+    /// How long to wait, if it said so.
+    pub retry_after: Option<Duration>,
 }
 
 /// What became of one attempt.
@@ -79,12 +189,44 @@ impl Failure {
 }
 
 impl Outcome {
+    /// Takes an answer's body in; one that breaks off on the way is no answer.
+    pub async fn hold(self, max: usize) -> Self {
+        match self {
+            Self::Answered(reply) => match reply.hold(max).await {
+                Ok(held) => Self::Answered(held),
+                Err(_) => Self::Failed(Failure::Broken),
+            },
+            failed @ Self::Failed(_) => failed,
+        }
+    }
+
     /// The answer's status, if one came.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Answered(reply) => Some(reply.status),
             Self::Failed(_) => None,
         }
+    }
+
+    /// Whether a limiter refused the attempt, so that nothing should go out for a while: a 429, or a 503 with
+    /// `Retry-After`. Logto's business refusals under the same status (too many mails, a connector's quota, the
+    /// tenant's token quota) are not the limiter's.
+    pub fn throttled(&self) -> Option<Throttled> {
+        let Self::Answered(reply) = self else { return None };
+        let retry_after = reply.retry_after();
+        match reply.status {
+            StatusCode::TOO_MANY_REQUESTS if !self.is_business_refusal() => Some(Throttled { retry_after }),
+            StatusCode::SERVICE_UNAVAILABLE if retry_after.is_some() => Some(Throttled { retry_after }),
+            _ => None,
+        }
+    }
+
+    fn is_business_refusal(&self) -> bool {
+        self.logto_error().is_some_and(|e| {
+            e.code == "request.message_rate_limited"
+                || e.code == "auth.exceed_token_limit"
+                || e.code.starts_with("connector.")
+        })
     }
 
     /// `code` and `data.code` of Logto's own error body; `None` for anything else, an edge's page for instance.
@@ -141,5 +283,86 @@ impl LogtoError {
         let code = value.get("code")?.as_str()?.to_owned();
         let data_code = value.pointer("/data/code").and_then(|c| c.as_str()).map(str::to_owned);
         Some(Self { code, data_code })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Outcome {
+        let headers = headers.iter().map(|(n, v)| {
+            (http::HeaderName::from_static(n), http::HeaderValue::from_static(v))
+        });
+        Outcome::Answered(Reply {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: headers.collect(),
+            body: Body::Held(Bytes::from_static(body.as_bytes())),
+            source: Source::forwarded(Why::Bypass),
+        })
+    }
+
+    #[test]
+    fn a_401_about_the_token_asks_for_a_new_one_and_no_other_does() {
+        let about = |status, data_code: &str| {
+            let body = format!(r#"{{"code":"auth.unauthorized","data":{{"code":"{data_code}"}}}}"#);
+            answer(status, &[], Box::leak(body.into_boxed_str())).refuses_token(Api::Logto)
+        };
+        for code in
+            ["ERR_JWT_EXPIRED", "ERR_JWS_INVALID", "ERR_JWS_SIGNATURE_VERIFICATION_FAILED", "ERR_JWKS_NO_MATCHING_KEY"]
+        {
+            assert!(about(401, code), "{code}");
+        }
+        assert!(!about(401, "ERR_JWT_CLAIM_VALIDATION_FAILED"));
+        assert!(!about(403, "ERR_JWT_EXPIRED"));
+        let other = answer(401, &[], r#"{"code":"auth.unauthorized","message":"user tokens only"}"#);
+        assert!(!other.refuses_token(Api::Logto));
+        assert!(other.refuses_token(Api::Generic));
+    }
+
+    #[test]
+    fn only_a_limiters_refusal_throttles() {
+        let limiter = answer(429, &[("retry-after", "7")], r#"{"code":"request.rate_limited"}"#);
+        assert_eq!(limiter.throttled(), Some(Throttled { retry_after: Some(Duration::from_secs(7)) }));
+        let edge = answer(429, &[], "<html>slow down</html>");
+        assert_eq!(edge.throttled(), Some(Throttled { retry_after: None }));
+        for business in ["request.message_rate_limited", "connector.rate_limit_exceeded", "auth.exceed_token_limit"] {
+            let body = format!(r#"{{"code":"{business}"}}"#);
+            assert_eq!(answer(429, &[], Box::leak(body.into_boxed_str())).throttled(), None, "{business}");
+        }
+        assert!(answer(503, &[("retry-after", "1")], "").throttled().is_some());
+        assert!(answer(503, &[], "").throttled().is_none());
+    }
+
+    #[test]
+    fn a_retry_date_counts_from_the_answers_own_date() {
+        let dated = answer(
+            429,
+            &[("retry-after", "Sun, 22 Nov 2026 13:00:30 GMT"), ("date", "Sun, 22 Nov 2026 13:00:00 GMT")],
+            "",
+        );
+        assert_eq!(dated.throttled(), Some(Throttled { retry_after: Some(Duration::from_secs(30)) }));
+        let past = answer(
+            429,
+            &[("retry-after", "Sun, 22 Nov 2026 12:00:00 GMT"), ("date", "Sun, 22 Nov 2026 13:00:00 GMT")],
+            "",
+        );
+        assert_eq!(past.throttled(), Some(Throttled { retry_after: Some(Duration::ZERO) }));
+        assert_eq!(answer(429, &[("retry-after", "soon")], "").throttled(), Some(Throttled { retry_after: None }));
+    }
+
+    fn streaming(parts: &'static [&'static str]) -> Reply {
+        let frames = stream::iter(parts.iter().map(|p| Ok(Frame::data(Bytes::from_static(p.as_bytes())))));
+        let body = Body::Streaming(StreamBody::new(frames).boxed_unsync());
+        Reply { status: StatusCode::OK, headers: HeaderMap::new(), body, source: Source::forwarded(Why::Bypass) }
+    }
+
+    #[tokio::test]
+    async fn a_body_within_the_bound_is_held_and_a_longer_one_streams_on_whole() {
+        let held = streaming(&["ab", "cd"]).hold(4).await.expect("it does not break");
+        assert!(matches!(held.body, Body::Held(bytes) if bytes == "abcd"));
+        let longer = streaming(&["ab", "cd", "ef"]).hold(3).await.expect("it does not break");
+        let Body::Streaming(rest) = longer.body else { panic!("6 bytes do not fit into 3") };
+        assert_eq!(rest.collect().await.expect("it does not break").to_bytes(), "abcdef");
     }
 }

@@ -1,0 +1,190 @@
+//! One fetch that many wait for.
+
+use std::collections::HashMap;
+use std::collections::hash_map;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, StatusCode};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::generations::Snapshot;
+use crate::rejection::Rejection;
+use crate::reply::{Body, Reply, Source};
+
+/// The flights under way, by key. A flight belongs to nobody aboard: it lands though its first passenger has left.
+pub(super) struct Flights {
+    aloft: Arc<Mutex<HashMap<Box<str>, Arc<Flight>>>>,
+    tasks: TaskTracker,
+}
+
+struct Flight {
+    /// What its answer depends on, as it was when it was made: nobody boards after a change.
+    depends: Snapshot,
+    landing: watch::Sender<Option<Landing>>,
+    /// Cancelled when the last passenger leaves.
+    abandoned: CancellationToken,
+    /// Counted under the lock of `aloft`.
+    seats: AtomicUsize,
+}
+
+/// How a flight ended.
+#[derive(Clone)]
+enum Landing {
+    /// Everybody aboard may have it.
+    Shared(Arc<Held>),
+    /// The body is too large to be held: whoever comes first takes it, the others fetch for themselves.
+    ForOne(Arc<Mutex<Option<Reply>>>),
+    Refused(Rejection),
+}
+
+/// A reply whose body is held: it can be handed out any number of times.
+struct Held {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    source: Source,
+}
+
+/// What a passenger gets.
+pub(super) enum Arrival {
+    Reply(Reply),
+    /// Somebody else took the only one there was.
+    FetchAlone,
+}
+
+/// A passenger's place; the flight is abandoned when the last one is dropped.
+pub(super) struct Seat {
+    flight: Arc<Flight>,
+    key: Box<str>,
+    aloft: Arc<Mutex<HashMap<Box<str>, Arc<Flight>>>>,
+    landing: watch::Receiver<Option<Landing>>,
+    /// Whether the flight was there already.
+    pub(super) collapsed: bool,
+}
+
+impl Flights {
+    pub(super) fn new(tasks: TaskTracker) -> Self {
+        Self { aloft: Arc::default(), tasks }
+    }
+
+    /// Boards the flight for `key`, or starts it: `fetch` is called for a new one, with the token that tells when nobody
+    /// is aboard any more.
+    pub(super) fn board<F>(
+        &self,
+        key: &str,
+        depends: Snapshot,
+        may_board: impl Fn(&Snapshot) -> bool,
+        abandoned: &CancellationToken,
+        fetch: impl FnOnce() -> F,
+    ) -> Seat
+    where
+        F: Future<Output = Result<Reply, Rejection>> + Send + 'static,
+    {
+        let mut aloft = lock(&self.aloft);
+        if let Some(flight) = aloft.get(key) {
+            if may_board(&flight.depends) && !flight.abandoned.is_cancelled() {
+                flight.seats.fetch_add(1, Ordering::Relaxed);
+                return self.seat(flight, key, true);
+            }
+        }
+        let flight = Arc::new(Flight {
+            depends,
+            landing: watch::Sender::new(None),
+            abandoned: abandoned.clone(),
+            seats: AtomicUsize::new(1),
+        });
+        aloft.insert(key.into(), Arc::clone(&flight));
+        drop(aloft);
+        self.tasks.spawn(land(Arc::clone(&self.aloft), key.into(), Arc::clone(&flight), fetch()));
+        self.seat(&flight, key, false)
+    }
+
+    fn seat(&self, flight: &Arc<Flight>, key: &str, collapsed: bool) -> Seat {
+        Seat {
+            flight: Arc::clone(flight),
+            key: key.into(),
+            aloft: Arc::clone(&self.aloft),
+            landing: flight.landing.subscribe(),
+            collapsed,
+        }
+    }
+}
+
+/// Flies to the end. A panic is a refusal for everybody aboard, not a wait without end.
+async fn land<F>(
+    aloft: Arc<Mutex<HashMap<Box<str>, Arc<Flight>>>>,
+    key: Box<str>,
+    flight: Arc<Flight>,
+    fetch: F,
+) where
+    F: Future<Output = Result<Reply, Rejection>> + Send,
+{
+    let fetched = AssertUnwindSafe(fetch).catch_unwind().await;
+    let landing = match fetched.unwrap_or(Err(Rejection::Internal)) {
+        Ok(Reply { status, headers, body: Body::Held(body), source }) => {
+            Landing::Shared(Arc::new(Held { status, headers, body, source }))
+        }
+        Ok(streaming) => Landing::ForOne(Arc::new(Mutex::new(Some(streaming)))),
+        Err(rejection) => Landing::Refused(rejection),
+    };
+    take_down(&aloft, &key, &flight);
+    flight.landing.send_replace(Some(landing));
+}
+
+fn take_down(aloft: &Mutex<HashMap<Box<str>, Arc<Flight>>>, key: &str, flight: &Arc<Flight>) {
+    if let hash_map::Entry::Occupied(entry) = lock(aloft).entry(key.into()) {
+        if Arc::ptr_eq(entry.get(), flight) {
+            entry.remove();
+        }
+    }
+}
+
+impl Seat {
+    /// Waits for the landing.
+    pub(super) async fn arrival(&mut self) -> Result<Arrival, Rejection> {
+        let landed = self.landing.wait_for(Option::is_some).await.map_err(|_| Rejection::Internal)?;
+        match landed.as_ref() {
+            Some(Landing::Shared(held)) => Ok(Arrival::Reply(held.reply(self.collapsed))),
+            Some(Landing::ForOne(reply)) => {
+                let first = lock(reply).take();
+                Ok(first.map_or(Arrival::FetchAlone, Arrival::Reply))
+            }
+            Some(Landing::Refused(rejection)) => Err(rejection.clone()),
+            None => Err(Rejection::Internal),
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut aloft = lock(&self.aloft);
+        if self.flight.seats.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.flight.abandoned.cancel();
+            if aloft.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+                aloft.remove(&self.key);
+            }
+        }
+    }
+}
+
+impl Held {
+    fn reply(&self, collapsed: bool) -> Reply {
+        let source = match self.source {
+            Source::Forwarded { why, confirmed, stored, .. } => {
+                Source::Forwarded { why, confirmed, stored, collapsed }
+            }
+            stored @ Source::Stored { .. } => stored,
+        };
+        Reply { status: self.status, headers: self.headers.clone(), body: Body::Held(self.body.clone()), source }
+    }
+}
+
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
