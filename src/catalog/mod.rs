@@ -12,6 +12,8 @@ mod table;
 mod tag;
 
 #[cfg(test)]
+mod coherence;
+#[cfg(test)]
 mod complete;
 #[cfg(test)]
 mod mistakes;
