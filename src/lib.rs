@@ -1,2 +1,3 @@
 //! A rate-limited, caching, authorising reverse proxy for the Logto Management API.
 
+pub mod simulator;
