@@ -9,6 +9,9 @@ use super::body::{Field, Holds, Needed};
 use super::paging::Paging;
 use super::store::{Store, id_of, merge};
 
+/// What a search looks into when it names no field.
+pub(super) const SEARCHED: [&str; 3] = ["id", "name", "description"];
+
 const CREATED: [Field; 6] = [
     Field("name", Holds::Text, Needed::Yes),
     Field("type", Holds::Text, Needed::Yes),

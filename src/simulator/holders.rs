@@ -10,7 +10,7 @@ use super::links::Links;
 use super::paging::Paging;
 use super::search::Search;
 use super::store::{Store, Table};
-use super::{roles, users};
+use super::{applications, roles, users};
 
 /// Who can hold a role.
 #[derive(Clone, Copy)]
@@ -46,6 +46,13 @@ impl Holder {
         match self {
             Self::User => "User",
             Self::Application => "MachineToMachine",
+        }
+    }
+
+    fn searched(self) -> &'static [&'static str] {
+        match self {
+            Self::User => &users::SEARCHED,
+            Self::Application => &applications::SEARCHED,
         }
     }
 
@@ -88,7 +95,7 @@ impl Holder {
     /// `GET /roles/{id}/users`, `GET /roles/{id}/applications`
     pub(super) fn of_role(self, ask: &Ask<'_>, store: &Store) -> Outcome {
         store.roles.find(ask.param(0))?;
-        let search = Search::read(&ask.query, &users::SEARCHED)?;
+        let search = Search::read(&ask.query, self.searched())?;
         let mut rows = self.table(store).among(&self.links(store).lefts(ask.param(0)));
         rows.retain(|row| search.accepts(row));
         ask.list(&rows, Paging::Always, Value::clone)

@@ -1,7 +1,8 @@
 //! A Logto to test and demo against: token endpoint, Management API, limiter, and faults on demand.
 //!
 //! It answers as a real Logto does on the wire, header for header. It keeps everything in memory, within
-//! limits, and its time is tokio's: on paused time and in-memory streams it is exact and never waits.
+//! limits, and its time is tokio's: on paused time and in-memory streams it is exact and never waits. Who
+//! drives it from outside orders faults at `/simulator/faults`; `control.rs` says how.
 
 mod answer;
 mod api;
@@ -214,7 +215,7 @@ impl Simulator {
     pub fn set_secret_expired(&self, expired: bool) {
         self.with(|state, moment| {
             let end = expired.then_some(moment.unix_millis());
-            for secret in state.store.secrets.entry(state.settings.app_id.clone()).or_default() {
+            for secret in state.store.secrets.get_mut(&state.settings.app_id).into_iter().flatten() {
                 secret["expiresAt"] = end.into();
             }
         });

@@ -59,7 +59,7 @@ impl Tokens {
             let oldest = self.order.pop_front().unwrap_or_default();
             self.issued.remove(&oldest);
         }
-        let expires = moment.unix_seconds() + grant.lifetime.as_secs();
+        let expires = moment.unix_seconds().saturating_add(grant.lifetime.as_secs());
         self.issued.insert(token.clone(), Issued { expires, payload });
         self.order.push_back(token.clone());
         token
@@ -102,7 +102,7 @@ fn payload(grant: &Grant<'_>, now: u64) -> Map<String, Value> {
     put("jti", json!(random(32)));
     put("sub", json!(grant.client_id));
     put("iat", json!(now));
-    put("exp", json!(now + grant.lifetime.as_secs()));
+    put("exp", json!(now.saturating_add(grant.lifetime.as_secs())));
     if let Some(scope) = grant.scope {
         put("scope", json!(scope));
     }
