@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{Method, Request, Response, StatusCode, Version, header, request::Parts};
 use hyper::body::Incoming;
 
 use super::answer::{Answer, too_many_requests};
@@ -127,17 +127,13 @@ fn malformed(head: &Parts) -> Option<Answer> {
     match host {
         None if head.version == Version::HTTP_11 => Some(refused()),
         Some(host) if host.contains(' ') => Some(Answer::internal_error(StatusCode::INTERNAL_SERVER_ERROR)),
-        _ if has_both_lengths(&head.headers) || !is_known(&head.method) => Some(refused()),
+        _ if !is_known(&head.method) => Some(refused()),
         _ => None,
     }
 }
 
 fn refused() -> Answer {
     Answer::bare(StatusCode::BAD_REQUEST).at_edge()
-}
-
-fn has_both_lengths(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::CONTENT_LENGTH) && headers.contains_key(header::TRANSFER_ENCODING)
 }
 
 fn is_known(method: &Method) -> bool {
