@@ -1,3 +1,3 @@
 //! A rate-limited, caching, authorising reverse proxy for the Logto Management API.
 
-pub mod catalog;
+pub mod simulator;
