@@ -6,3 +6,4 @@ pub mod metrics;
 pub mod rejection;
 pub mod reply;
 pub mod secret;
+pub mod token;
