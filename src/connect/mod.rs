@@ -1,10 +1,24 @@
 //! The only place that opens connections: plain, TLS, through a proxy, or in memory for tests.
 
+mod error;
+mod route;
+#[cfg(test)]
+mod tests;
+mod tls;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Uri;
+use http::uri::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+
+pub use self::error::{ConnectError, TrustError};
+use self::route::Route;
+use self::tls::Tls;
+pub use self::tls::install_crypto;
 
 /// A connection to the upstream, whatever carries it.
 pub type Stream = Box<dyn Connection>;
@@ -25,6 +39,18 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// The origin of an absolute `http` or `https` URI; `None` for any other.
+    pub fn of(uri: &Uri) -> Option<Self> {
+        let tls = match uri.scheme()? {
+            s if *s == Scheme::HTTPS => true,
+            s if *s == Scheme::HTTP => false,
+            _ => return None,
+        };
+        let host = uri.host()?.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        Some(Self { tls, host, port })
+    }
+
     /// Host, and port unless it is the scheme's own: what `Host` carries (RFC 9110 §7.2).
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
@@ -52,63 +78,7 @@ pub struct Settings {
     pub no_proxy: Option<String>,
 }
 
-/// Why no connection came to be: nothing was sent, so any call may be tried again.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ConnectError {
-    /// The host's name has no address.
-    #[error("the name {host} could not be resolved ({cause})")]
-    Dns {
-        /** The name. */
-        host: String,
-        /** Why. */
-        cause: String,
-    },
-    /// Nobody listens there.
-    #[error("connection to {0} refused")]
-    Refused(Origin),
-    /// No connection within `connect_timeout`.
-    #[error("no connection to {0} within {1:?} (upstream.connect_timeout)")]
-    TimedOut(Origin, Duration),
-    /// The TLS handshake failed.
-    #[error("TLS handshake with {origin} failed: {cause}")]
-    Tls {
-        /** With whom. */
-        origin: Origin,
-        /** Why, with the remedy where one is known. */
-        cause: String,
-    },
-    /// The proxy did not let us through.
-    #[error("the proxy refused the tunnel to {origin}: {cause}")]
-    Proxy {
-        /** Whereto. */
-        origin: Origin,
-        /** Why. */
-        cause: String,
-    },
-    /// Anything else the operating system says.
-    #[error("connection to {origin} failed: {cause}")]
-    Io {
-        /** Whereto. */
-        origin: Origin,
-        /** Why. */
-        cause: Arc<std::io::Error>,
-    },
-}
-
-impl ConnectError {
-    /// The error type of RFC 9209 §2.3 that names this failure.
-    pub fn proxy_error(&self) -> &'static str {
-        match self {
-            Self::Dns { .. } => "dns_error",
-            Self::Refused(_) => "connection_refused",
-            Self::TimedOut(..) => "connection_timeout",
-            Self::Tls { .. } => "tls_protocol_error",
-            Self::Proxy { .. } | Self::Io { .. } => "destination_unavailable",
-        }
-    }
-}
-
-/// Makes connections to one origin.
+/// Makes connections to one origin. Cheap to clone.
 #[derive(Clone)]
 pub struct Connector {
     kind: Kind,
@@ -117,9 +87,21 @@ pub struct Connector {
 #[derive(Clone)]
 enum Kind {
     Memory(Arc<dyn Fn() -> Result<Stream, ConnectError> + Send + Sync>),
+    Network(Arc<Network>),
 }
 
 impl Connector {
+    /// Connections over the network to `origin`.
+    pub fn new(settings: &Settings, origin: Origin) -> Result<Self, TrustError> {
+        let network = Network {
+            timeout: settings.connect_timeout,
+            route: Route::new(settings, &origin)?,
+            tls: if origin.tls { Some(Tls::new(settings, &origin)?) } else { None },
+            origin,
+        };
+        Ok(Self { kind: Kind::Network(Arc::new(network)) })
+    }
+
     /// Connections that never leave the process, for tests on paused time.
     pub fn memory(dial: impl Fn() -> Result<Stream, ConnectError> + Send + Sync + 'static) -> Self {
         Self { kind: Kind::Memory(Arc::new(dial)) }
@@ -129,6 +111,29 @@ impl Connector {
     pub async fn connect(&self) -> Result<Stream, ConnectError> {
         match &self.kind {
             Kind::Memory(dial) => dial(),
+            Kind::Network(network) => network.connect().await,
+        }
+    }
+}
+
+struct Network {
+    origin: Origin,
+    timeout: Duration,
+    route: Route,
+    tls: Option<Tls>,
+}
+
+impl Network {
+    async fn connect(&self) -> Result<Stream, ConnectError> {
+        let late = || ConnectError::TimedOut(self.origin.clone(), self.timeout);
+        timeout(self.timeout, self.open()).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn open(&self) -> Result<Stream, ConnectError> {
+        let tcp = self.route.open(&self.origin).await?;
+        match &self.tls {
+            None => Ok(Box::new(tcp)),
+            Some(tls) => Ok(Box::new(tls.handshake(&self.origin, tcp).await?)),
         }
     }
 }
