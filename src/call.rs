@@ -155,7 +155,8 @@ impl Intake {
             return Ok(Body::Empty);
         }
         let max = if target.is_upload() { self.limits.upload_max } else { self.limits.body_max as u64 };
-        let announced = headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
+        let announced =
+            headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|size| size > max) {
             return Err(Rejection::BodyTooLarge(max));
         }
@@ -222,7 +223,9 @@ impl Intake {
 
 /// Takes the body out of a call for sending it; `None` if it was streamed already.
 pub fn body_to_send(body: &Body) -> Option<Streaming> {
-    let full = |bytes: &Bytes| http_body_util::Full::new(bytes.clone()).map_err(|never| match never {}).boxed_unsync();
+    let full = |bytes: &Bytes| {
+        http_body_util::Full::new(bytes.clone()).map_err(|never| match never {}).boxed_unsync()
+    };
     match body {
         Body::Empty => Some(full(&Bytes::new())),
         Body::Held { bytes, .. } => Some(full(bytes)),
@@ -261,7 +264,8 @@ mod tests {
             request = request.header(*name, *value);
         }
         let head = request.body(()).expect("a request").into_parts().0;
-        let target = Target::parse(&head.method, &head.uri, &head.headers, &Catalog::logto()).expect("a good target");
+        let target =
+            Target::parse(&head.method, &head.uri, &head.headers, &Catalog::logto()).expect("a good target");
         (target, head)
     }
 
@@ -275,7 +279,9 @@ mod tests {
         intake.read(Caller::anonymous(), target, head, body, id, Instant::now()).await
     }
 
-    fn chunks(parts: &'static [&'static str]) -> impl http_body::Body<Data = Bytes, Error = BodyError> + Send + Unpin {
+    fn chunks(
+        parts: &'static [&'static str],
+    ) -> impl http_body::Body<Data = Bytes, Error = BodyError> + Send + Unpin {
         StreamBody::new(stream::iter(parts.iter().map(|p| Ok(Frame::data(Bytes::from_static(p.as_bytes()))))))
     }
 
@@ -286,7 +292,10 @@ mod tests {
         assert!(call.is_replayable());
         assert!(matches!(&call.body, Body::Held { bytes, .. } if bytes == "12345678"));
         let code = |result: Result<Call, Rejection>| result.err().map(|no| no.code());
-        assert_eq!(code(read(&intake, "/api/users", &[], chunks(&["1234", "56789"])).await), Some("body_too_large"));
+        assert_eq!(
+            code(read(&intake, "/api/users", &[], chunks(&["1234", "56789"])).await),
+            Some("body_too_large")
+        );
         let announced = [("content-length", "9")];
         assert_eq!(
             code(read(&intake, "/api/users", &announced, chunks(&["1"])).await),
@@ -316,12 +325,18 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_upload_is_streamed_once_within_its_own_limits() {
         let intake = Intake::new(limits());
-        let call = read(&intake, "/api/user-assets", &[], chunks(&["1234567890", "123456"])).await.expect("passes");
+        let call =
+            read(&intake, "/api/user-assets", &[], chunks(&["1234567890", "123456"])).await.expect("passes");
         assert!(!call.is_replayable());
-        let sent = body_to_send(&call.body).expect("the first attempt has it").collect().await.expect("16 bytes pass");
+        let sent = body_to_send(&call.body)
+            .expect("the first attempt has it")
+            .collect()
+            .await
+            .expect("16 bytes pass");
         assert_eq!(sent.to_bytes().len(), 16);
         assert!(body_to_send(&call.body).is_none(), "a second attempt has nothing to send");
-        let longer = read(&intake, "/api/user-assets", &[], chunks(&["1234567890", "1234567"])).await.expect("passes");
+        let longer =
+            read(&intake, "/api/user-assets", &[], chunks(&["1234567890", "1234567"])).await.expect("passes");
         assert!(body_to_send(&longer.body).expect("not sent yet").collect().await.is_err());
         let never = StreamBody::new(stream::pending::<Result<Frame<Bytes>, BodyError>>());
         let stalled = read(&intake, "/api/user-assets", &[], never).await.expect("passes");
@@ -352,8 +367,15 @@ mod tests {
         let headers = call.headers_for_upstream(intake.forward_headers());
         let mut names: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        let expected =
-            ["accept", "accept-language", "content-type", "traceparent", "user-agent", "x-extra", "x-request-id"];
+        let expected = [
+            "accept",
+            "accept-language",
+            "content-type",
+            "traceparent",
+            "user-agent",
+            "x-extra",
+            "x-request-id",
+        ];
         assert_eq!(names, expected);
     }
 }

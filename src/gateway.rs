@@ -20,7 +20,7 @@ use crate::link;
 use crate::metrics::{AttemptKind, Metrics};
 use crate::observe::{Exchange, Observer, OutBody};
 use crate::rejection::Rejection;
-use crate::reply::{Body, Failure, Outcome, Reply, Why};
+use crate::reply::{Body, Failure, Outcome, Reply};
 use crate::retry::Retry;
 use crate::target::Target;
 use crate::throttle::{Permit, Throttle};
@@ -68,7 +68,11 @@ impl Gateway {
     }
 
     /// Who asks, what for, and is the answer known already?
-    async fn answer<B>(self: &Arc<Self>, exchange: &mut Exchange, request: Request<B>) -> Result<Reply, Rejection>
+    async fn answer<B>(
+        self: &Arc<Self>,
+        exchange: &mut Exchange,
+        request: Request<B>,
+    ) -> Result<Reply, Rejection>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -190,9 +194,13 @@ impl Gateway {
 
     /// What every answer to this client has in common, wherever it came from.
     fn delivered(&self, mut reply: Reply, call: &Call) -> Reply {
-        let view = link::View { upstream: &self.upstream_authority, base: &call.base, asked: &call.target.raw };
+        let view =
+            link::View { upstream: &self.upstream_authority, base: &call.base, asked: &call.target.raw };
         link::mend(&mut reply.headers, &view);
-        if reply.status == StatusCode::OK && !call.target.is_write() && holds_already(&call.headers, &reply.headers) {
+        if reply.status == StatusCode::OK
+            && !call.target.is_write()
+            && holds_already(&call.headers, &reply.headers)
+        {
             return not_modified(reply);
         }
         if let (&Method::HEAD, Body::Held(body)) = (&call.target.method, &reply.body) {
@@ -209,7 +217,10 @@ impl Gateway {
 fn holds_already(request: &HeaderMap, answer: &HeaderMap) -> bool {
     let Some(etag) = answer.get(header::ETAG).map(|tag| opaque(tag.as_bytes())) else { return false };
     request.get_all(header::IF_NONE_MATCH).iter().any(|list| {
-        list.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii).any(|tag| tag == b"*" || opaque(tag) == etag)
+        list.as_bytes()
+            .split(|b| *b == b',')
+            .map(<[u8]>::trim_ascii)
+            .any(|tag| tag == b"*" || opaque(tag) == etag)
     })
 }
 

@@ -144,13 +144,30 @@ mod tests {
     #[test]
     fn loopback_names_and_listed_ones_are_this_gateways() {
         for host in [
-            "localhost", "LOCALHOST:8480", "127.0.0.1:8480", "127.8.9.1", "[::1]", "[::1]:8480", "Gateway.Internal:80",
+            "localhost",
+            "LOCALHOST:8480",
+            "127.0.0.1:8480",
+            "127.8.9.1",
+            "[::1]",
+            "[::1]:8480",
+            "Gateway.Internal:80",
         ] {
             assert_eq!(origin(&[("host", host)]), Ok(()), "{host}");
         }
         for host in [
-            "evil.example", "localhost.evil.example", "0.0.0.0:8480", "10.0.0.1", "[::2]:8480", "localhost:x", "",
-            ":8480", "[::1", "localhost:99999", "127.0.0.1.evil.example", "user@localhost", "localhost:8480:1",
+            "evil.example",
+            "localhost.evil.example",
+            "0.0.0.0:8480",
+            "10.0.0.1",
+            "[::2]:8480",
+            "localhost:x",
+            "",
+            ":8480",
+            "[::1",
+            "localhost:99999",
+            "127.0.0.1.evil.example",
+            "user@localhost",
+            "localhost:8480:1",
         ] {
             assert_eq!(origin(&[("host", host)]), Err("host_not_allowed"), "{host}");
         }
@@ -166,7 +183,10 @@ mod tests {
     fn the_authority_of_http_2_is_looked_at_like_a_host() {
         let check = |uri| guard(Anonymous::Guarded).check_origin(&head("GET", uri, &[]));
         assert!(check("http://localhost:8480/api/users").is_ok());
-        assert_eq!(check("http://evil.example/api/users").expect_err("a stranger's name").code(), "host_not_allowed");
+        assert_eq!(
+            check("http://evil.example/api/users").expect_err("a stranger's name").code(),
+            "host_not_allowed"
+        );
     }
 
     #[test]
@@ -192,7 +212,8 @@ mod tests {
 
     fn admitted(anonymous: Anonymous, method: &str, uri: &str, headers: &[(&str, &str)]) -> &'static str {
         let head = head(method, uri, headers);
-        let target = Target::parse(&head.method, &head.uri, &head.headers, &Catalog::logto()).expect("a good target");
+        let target =
+            Target::parse(&head.method, &head.uri, &head.headers, &Catalog::logto()).expect("a good target");
         guard(anonymous).admit(&head, &target).map_or_else(|no| no.code(), |_| "passes")
     }
 
@@ -216,6 +237,9 @@ mod tests {
     #[test]
     fn anonymous_callers_can_be_let_in_or_kept_out_altogether() {
         assert_eq!(admitted(Anonymous::Open, "POST", "/api/users", &[]), "passes");
-        assert_eq!(admitted(Anonymous::Deny, "GET", "/api/users", &[("authorization", "x")]), "anonymous_denied");
+        assert_eq!(
+            admitted(Anonymous::Deny, "GET", "/api/users", &[("authorization", "x")]),
+            "anonymous_denied"
+        );
     }
 }

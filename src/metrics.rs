@@ -87,12 +87,9 @@ pub struct Metrics {
     request_seconds: [Histogram; CacheResult::ALL.len()],
     upstream_requests: IntCounterVec,
     upstream_seconds: Histogram,
-    /// The configured limit, in requests per window; 0 when off.
-    pub budget_limit: Gauge,
-    /// Permits that could be granted at once.
-    pub budget_tokens: Gauge,
-    /// Permits per second.
-    pub budget_rate: Gauge,
+    budget_limit: Gauge,
+    budget_tokens: Gauge,
+    budget_rate: Gauge,
     budget_spent: IntCounterVec,
     permits_wasted: IntCounter,
     log_lines_dropped: IntCounter,
@@ -269,6 +266,13 @@ impl Metrics {
         let status = status.map_or("failed", |s| STATUS_CLASSES[usize::from((s / 100).clamp(1, 5)) - 1]);
         self.upstream_requests.with_label_values(&[kind.name(), status]).inc();
         self.upstream_seconds.observe(took.as_secs_f64());
+    }
+
+    /// How the budget stands: requests per window, permits per second and at once; `None` when off.
+    pub fn budget(&self, limit: Option<u32>, rate: Option<f64>, tokens: Option<f64>) {
+        self.budget_limit.set(limit.map_or(0.0, f64::from));
+        self.budget_rate.set(rate.unwrap_or(0.0));
+        self.budget_tokens.set(tokens.unwrap_or(0.0));
     }
 
     /// A permit was used.

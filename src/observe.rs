@@ -248,7 +248,9 @@ fn cache_status(source: &Source) -> HeaderValue {
                 Why::Bypass => "bypass",
             };
             let mut text = format!("logto-gateway; fwd={why}");
-            for (is, word) in [(confirmed, "; fwd-status=304"), (stored, "; stored"), (collapsed, "; collapsed")] {
+            for (is, word) in
+                [(confirmed, "; fwd-status=304"), (stored, "; stored"), (collapsed, "; collapsed")]
+            {
                 text.push_str(if *is { word } else { "" });
             }
             text

@@ -36,6 +36,9 @@ pub enum Rejection {
     /// Not under `/api`.
     #[error("only the Management API under /api is served here")]
     NotTheApi,
+    /// The admin address has no such page.
+    #[error("there is no such page; /live, /ready, /metrics and /status are")]
+    NoSuchPage,
     /// Under `/api`, but for user tokens and cookies.
     #[error("this operation belongs to signed-in users, not to the Management API; call Logto directly")]
     NotManagementApi,
@@ -151,7 +154,11 @@ impl Rejection {
     pub fn is_about_waiting(&self) -> bool {
         matches!(
             self,
-            Self::QueueFull(_) | Self::WaitTooLong(_) | Self::Frozen(_) | Self::Draining | Self::DeadlinePassed
+            Self::QueueFull(_)
+                | Self::WaitTooLong(_)
+                | Self::Frozen(_)
+                | Self::Draining
+                | Self::DeadlinePassed
         )
     }
 
@@ -200,6 +207,7 @@ impl Rejection {
             Self::Guarded => form(S::FORBIDDEN, "authorization_required", DENIED),
             Self::AnonymousDenied => form(S::FORBIDDEN, "anonymous_denied", DENIED),
             Self::NotTheApi => form(S::NOT_FOUND, "not_the_api", DENIED),
+            Self::NoSuchPage => form(S::NOT_FOUND, "no_such_page", DENIED),
             Self::NotManagementApi => form(S::NOT_FOUND, "not_management_api", DENIED),
             Self::BodyTooSlow(_) => form(S::REQUEST_TIMEOUT, "request_too_slow", ERROR),
             Self::BodyTooLarge(_) => form(S::PAYLOAD_TOO_LARGE, "body_too_large", ERROR),

@@ -291,9 +291,9 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, headers: &[(&'static str, &'static str)], body: &'static str) -> Outcome {
-        let headers = headers.iter().map(|(n, v)| {
-            (http::HeaderName::from_static(n), http::HeaderValue::from_static(v))
-        });
+        let headers = headers
+            .iter()
+            .map(|(n, v)| (http::HeaderName::from_static(n), http::HeaderValue::from_static(v)));
         Outcome::Answered(Reply {
             status: StatusCode::from_u16(status).expect("a status"),
             headers: headers.collect(),
@@ -308,9 +308,12 @@ mod tests {
             let body = format!(r#"{{"code":"auth.unauthorized","data":{{"code":"{data_code}"}}}}"#);
             answer(status, &[], Box::leak(body.into_boxed_str())).refuses_token(Api::Logto)
         };
-        for code in
-            ["ERR_JWT_EXPIRED", "ERR_JWS_INVALID", "ERR_JWS_SIGNATURE_VERIFICATION_FAILED", "ERR_JWKS_NO_MATCHING_KEY"]
-        {
+        for code in [
+            "ERR_JWT_EXPIRED",
+            "ERR_JWS_INVALID",
+            "ERR_JWS_SIGNATURE_VERIFICATION_FAILED",
+            "ERR_JWKS_NO_MATCHING_KEY",
+        ] {
             assert!(about(401, code), "{code}");
         }
         assert!(!about(401, "ERR_JWT_CLAIM_VALIDATION_FAILED"));
@@ -326,7 +329,9 @@ mod tests {
         assert_eq!(limiter.throttled(), Some(Throttled { retry_after: Some(Duration::from_secs(7)) }));
         let edge = answer(429, &[], "<html>slow down</html>");
         assert_eq!(edge.throttled(), Some(Throttled { retry_after: None }));
-        for business in ["request.message_rate_limited", "connector.rate_limit_exceeded", "auth.exceed_token_limit"] {
+        for business in
+            ["request.message_rate_limited", "connector.rate_limit_exceeded", "auth.exceed_token_limit"]
+        {
             let body = format!(r#"{{"code":"{business}"}}"#);
             assert_eq!(answer(429, &[], Box::leak(body.into_boxed_str())).throttled(), None, "{business}");
         }
@@ -348,13 +353,21 @@ mod tests {
             "",
         );
         assert_eq!(past.throttled(), Some(Throttled { retry_after: Some(Duration::ZERO) }));
-        assert_eq!(answer(429, &[("retry-after", "soon")], "").throttled(), Some(Throttled { retry_after: None }));
+        assert_eq!(
+            answer(429, &[("retry-after", "soon")], "").throttled(),
+            Some(Throttled { retry_after: None })
+        );
     }
 
     fn streaming(parts: &'static [&'static str]) -> Reply {
         let frames = stream::iter(parts.iter().map(|p| Ok(Frame::data(Bytes::from_static(p.as_bytes())))));
         let body = Body::Streaming(StreamBody::new(frames).boxed_unsync());
-        Reply { status: StatusCode::OK, headers: HeaderMap::new(), body, source: Source::forwarded(Why::Bypass) }
+        Reply {
+            status: StatusCode::OK,
+            headers: HeaderMap::new(),
+            body,
+            source: Source::forwarded(Why::Bypass),
+        }
     }
 
     #[tokio::test]

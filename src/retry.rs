@@ -59,7 +59,9 @@ impl Retry {
         match outcome {
             _ if outcome.refuses_token(self.api) => replayable.then_some(Reason::Token),
             _ if outcome.throttled().is_some() => replayable.then_some(Reason::Limiter),
-            Outcome::Failed(failure) if failure.surely_not_processed() => replayable.then_some(Reason::Trouble),
+            Outcome::Failed(failure) if failure.surely_not_processed() => {
+                replayable.then_some(Reason::Trouble)
+            }
             Outcome::Failed(Failure::Broken) => harmless.then_some(Reason::Trouble),
             Outcome::Answered(reply) if is_passing(reply.status) => harmless.then_some(Reason::Trouble),
             _ => None,

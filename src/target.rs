@@ -26,7 +26,12 @@ pub struct Target {
 impl Target {
     /// Reads method and URI. Refuses what is no method of the API, what is not under `/api`, and every path that this
     /// gateway and Logto could understand differently.
-    pub fn parse(method: &Method, uri: &Uri, headers: &HeaderMap, catalog: &Catalog) -> Result<Self, Rejection> {
+    pub fn parse(
+        method: &Method,
+        uri: &Uri,
+        headers: &HeaderMap,
+        catalog: &Catalog,
+    ) -> Result<Self, Rejection> {
         check_method(method)?;
         check_form(uri, headers)?;
         let raw = uri.path_and_query().cloned().ok_or(Rejection::Malformed("it has no path"))?;
@@ -107,7 +112,9 @@ fn check_method(method: &Method) -> Result<(), Rejection> {
 /// this gateway would serve the other.
 fn check_form(uri: &Uri, headers: &HeaderMap) -> Result<(), Rejection> {
     match (uri.authority(), headers.get(header::HOST)) {
-        (Some(authority), Some(host)) if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => {
+        (Some(authority), Some(host))
+            if !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) =>
+        {
             Err(Rejection::Malformed("its target and its Host header name different hosts"))
         }
         _ => Ok(()),
@@ -161,7 +168,8 @@ fn asks_for_secrets(found: &Found, query: Option<&str>) -> bool {
     };
     by_route
         || query.is_some_and(|q| {
-            form_urlencoded::parse(q.as_bytes()).any(|(key, _)| FLAGS.iter().any(|flag| key.starts_with(flag)))
+            form_urlencoded::parse(q.as_bytes())
+                .any(|(key, _)| FLAGS.iter().any(|flag| key.starts_with(flag)))
         })
 }
 
@@ -191,9 +199,21 @@ mod tests {
     #[test]
     fn a_path_that_could_be_read_in_two_ways_is_refused() {
         for uri in [
-            "/api//users", "/api/./users", "/api/../users", "/api/users/%2e%2e", "/api/users/%2E/roles", "/api/users//",
-            "/api/users/a%2fb", "/api/users/a%5Cb", "/api/users/%00", "/api/users/%0d%0a", "/api/users/%7f",
-            "/api/users/%ff", "/api/users/%zz", "/api/users/%4", "/api/users%2F",
+            "/api//users",
+            "/api/./users",
+            "/api/../users",
+            "/api/users/%2e%2e",
+            "/api/users/%2E/roles",
+            "/api/users//",
+            "/api/users/a%2fb",
+            "/api/users/a%5Cb",
+            "/api/users/%00",
+            "/api/users/%0d%0a",
+            "/api/users/%7f",
+            "/api/users/%ff",
+            "/api/users/%zz",
+            "/api/users/%4",
+            "/api/users%2F",
         ] {
             assert_eq!(code(uri), "ambiguous_path", "{uri}");
         }

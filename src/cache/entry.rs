@@ -50,12 +50,23 @@ impl Entry {
     }
 
     pub(super) fn reply(&self, source: Source) -> Reply {
-        Reply { status: self.status, headers: self.headers.clone(), body: Body::Held(self.body.clone()), source }
+        Reply {
+            status: self.status,
+            headers: self.headers.clone(),
+            body: Body::Held(self.body.clone()),
+            source,
+        }
     }
 
     /// The same answer, confirmed by a 304: every header that the 304 carries replaces the stored ones of its name, all
     /// values of it (RFC 9111 §4.3.4). Logto's 304 brings a new `Link` and `Total-Number`, which its ETag doesn't cover.
-    pub(super) fn confirmed(&self, by: &HeaderMap, fetched: Instant, fresh_for: Duration, depends: Snapshot) -> Self {
+    pub(super) fn confirmed(
+        &self,
+        by: &HeaderMap,
+        fetched: Instant,
+        fresh_for: Duration,
+        depends: Snapshot,
+    ) -> Self {
         let mut headers = self.headers.clone();
         // A 304's length would be that of the body it doesn't have.
         for name in by.keys().filter(|name| *name != header::CONTENT_LENGTH) {

@@ -181,7 +181,12 @@ impl Held {
             }
             stored @ Source::Stored { .. } => stored,
         };
-        Reply { status: self.status, headers: self.headers.clone(), body: Body::Held(self.body.clone()), source }
+        Reply {
+            status: self.status,
+            headers: self.headers.clone(),
+            body: Body::Held(self.body.clone()),
+            source,
+        }
     }
 }
 

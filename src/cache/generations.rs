@@ -45,9 +45,10 @@ impl Generations {
 
     /// Whether nothing of it has changed since.
     pub(super) fn is_current(&self, snapshot: &Snapshot) -> bool {
-        snapshot.0.iter().all(|(slot, generation)| {
-            self.slots[*slot].generation.load(Ordering::Acquire) == *generation
-        })
+        snapshot
+            .0
+            .iter()
+            .all(|(slot, generation)| self.slots[*slot].generation.load(Ordering::Acquire) == *generation)
     }
 
     /// Whether no write of unknown outcome may still change it.

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use self::flight::{Arrival, Flights};
 use self::generations::Generations;
 use crate::call::{Body as RequestBody, Call};
-use crate::catalog::{Catalog, Changes, Class};
+use crate::catalog::{Changes, Class};
 use crate::metrics::{CacheResult, Metrics};
 use crate::rejection::Rejection;
 use crate::reply::{Body, Outcome, Reply, Source, Why};
@@ -131,7 +131,9 @@ impl Cache {
         }
         let entry = self.entries.get(&*key(call)).filter(|e| self.generations.is_current(&e.depends));
         match entry {
-            Some(entry) if entry.is_fresh(now) && !wish.wants_confirmation(entry.age(now)) => Lookup::Fresh(entry),
+            Some(entry) if entry.is_fresh(now) && !wish.wants_confirmation(entry.age(now)) => {
+                Lookup::Fresh(entry)
+            }
             _ if wish == Wish::OnlyIfCached => Lookup::OnlyIfCached,
             // HEAD is answered from a stored GET; Logto's answer to it has no ETag and would not help the next one.
             _ if call.target.method == Method::HEAD => Lookup::Bypass(Why::UriMiss),
@@ -189,14 +191,30 @@ impl Cache {
         match (reply.status, reply.body, departure.known) {
             (StatusCode::NOT_MODIFIED, _, Some(known)) => {
                 let entry = known.confirmed(&reply.headers, now, fresh_for, departure.depends);
-                self.keep(call, entry, Source::Forwarded { why: Why::Stale, confirmed: true, stored: true, collapsed: false }, now)
+                self.keep(
+                    call,
+                    entry,
+                    Source::Forwarded { why: Why::Stale, confirmed: true, stored: true, collapsed: false },
+                    now,
+                )
             }
             (StatusCode::OK, Body::Held(body), known) if may_be_stored(&reply.headers) => {
                 let why = if known.is_some() { Why::Stale } else { Why::UriMiss };
                 let depends = departure.depends;
-                let entry =
-                    Entry { status: reply.status, headers: reply.headers, body, fetched: now, fresh_for, depends };
-                self.keep(call, entry, Source::Forwarded { why, confirmed: false, stored: true, collapsed: false }, now)
+                let entry = Entry {
+                    status: reply.status,
+                    headers: reply.headers,
+                    body,
+                    fetched: now,
+                    fresh_for,
+                    depends,
+                };
+                self.keep(
+                    call,
+                    entry,
+                    Source::Forwarded { why, confirmed: false, stored: true, collapsed: false },
+                    now,
+                )
             }
             (status, body, known) => {
                 let why = if known.is_some() { Why::Stale } else { Why::UriMiss };
@@ -233,26 +251,14 @@ impl Cache {
         }
     }
 
-    /// Everything that is stored is out of date.
-    pub fn purge_all(&self) {
-        self.generations.advance(&Changes::Everything);
-        self.entries.invalidate_all();
-    }
-
-    /// Everything that depends on this data set of the catalogue is out of date; `false` if there is none of that name.
-    pub fn purge_set(&self, catalog: &Catalog, set: &str) -> bool {
-        let tags = catalog.tags_of_set(set);
-        let known = tags.is_some();
-        if let Some(tags) = tags {
-            self.generations.advance(&Changes::Tags(tags));
-        }
-        known
-    }
-
     /// What is stored, in entries and bytes.
     pub fn status(&self) -> Status {
         self.entries.run_pending_tasks();
-        Status { entries: self.entries.entry_count(), bytes: self.entries.weighted_size(), bytes_max: self.settings.size_max }
+        Status {
+            entries: self.entries.entry_count(),
+            bytes: self.entries.weighted_size(),
+            bytes_max: self.settings.size_max,
+        }
     }
 
     fn is_storable(&self, call: &Call) -> bool {
@@ -305,7 +311,9 @@ fn effect(outcome: &Outcome) -> Effect {
         Outcome::Failed(failure) if failure.surely_not_processed() => Effect::None,
         Outcome::Failed(_) => Effect::Unknown,
         Outcome::Answered(reply) if reply.status.is_client_error() => Effect::None,
-        Outcome::Answered(reply) if reply.status.is_server_error() && !reply.headers.contains_key(LOGTO_REQUEST_ID) => {
+        Outcome::Answered(reply)
+            if reply.status.is_server_error() && !reply.headers.contains_key(LOGTO_REQUEST_ID) =>
+        {
             Effect::Unknown
         }
         Outcome::Answered(_) => Effect::Done,

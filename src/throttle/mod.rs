@@ -84,7 +84,10 @@ impl Throttle {
         self.line.metrics.throttled();
         self.line.metrics.froze(prolonged);
         self.line.wake.notify_one();
-        tracing::warn!(pause_s = pause.as_secs_f64(), "Logto's limiter refused a call; nothing is sent until it thaws");
+        tracing::warn!(
+            pause_s = pause.as_secs_f64(),
+            "Logto's limiter refused a call; nothing is sent until it thaws"
+        );
     }
 
     /// Sends everybody home and admits nobody any more.
@@ -209,7 +212,10 @@ impl Line {
         if state.closed {
             return Err(self.refused(Rejection::Draining));
         }
-        if state.queue.is_empty() && state.in_flight < self.settings.in_flight_max && state.bucket.take(now).is_ok() {
+        if state.queue.is_empty()
+            && state.in_flight < self.settings.in_flight_max
+            && state.bucket.take(now).is_ok()
+        {
             return Ok(Entrance::Granted(self.grant(&mut state, now)));
         }
         self.admit(&state, lane, now, latest)?;
@@ -231,7 +237,9 @@ impl Line {
         let too_long = turn > latest;
         match state.bucket.frozen_for(now) {
             Some(left) if too_long => Err(self.refused(Rejection::Frozen(left))),
-            _ if state.queue.len() >= self.settings.waiting_max => Err(self.refused(Rejection::QueueFull(wait))),
+            _ if state.queue.len() >= self.settings.waiting_max => {
+                Err(self.refused(Rejection::QueueFull(wait)))
+            }
             _ if too_long => Err(self.refused(Rejection::WaitTooLong(wait))),
             _ => Ok(()),
         }

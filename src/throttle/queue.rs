@@ -76,7 +76,10 @@ mod tests {
         for name in ["a", "b", "c"] {
             queue.push(Lane::Call, name);
         }
-        assert_eq!([queue.pop(), queue.pop(), queue.pop(), queue.pop()], [Some("a"), Some("b"), Some("c"), None]);
+        assert_eq!(
+            [queue.pop(), queue.pop(), queue.pop(), queue.pop()],
+            [Some("a"), Some("b"), Some("c"), None]
+        );
     }
 
     #[test]

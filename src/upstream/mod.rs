@@ -57,13 +57,19 @@ pub struct Upstream {
 impl Upstream {
     /// A client without a connection yet. `forward_headers` go upstream beside the usual ones.
     pub fn new(settings: Settings, connector: Connector, forward_headers: Vec<HeaderName>) -> Self {
-        let host = HeaderValue::try_from(settings.origin.authority()).expect("an origin's authority is a header value");
+        let host = HeaderValue::try_from(settings.origin.authority())
+            .expect("an origin's authority is a header value");
         let pool = Pool::new(connector);
         Self { pool, host, response_timeout: settings.response_timeout, forward_headers }
     }
 
     /// Sends `call` once and waits for the answer's head; error answers come with their whole body.
-    pub async fn send(&self, call: &Call, authorization: &HeaderValue, validator: Option<&HeaderValue>) -> Outcome {
+    pub async fn send(
+        &self,
+        call: &Call,
+        authorization: &HeaderValue,
+        validator: Option<&HeaderValue>,
+    ) -> Outcome {
         match self.attempt(call, authorization, validator).await {
             Ok(reply) => Outcome::Answered(reply),
             Err(failure) => Outcome::Failed(failure),
@@ -91,7 +97,11 @@ impl Upstream {
 
     /// An upload is answered only after all of it has arrived, which has a bound of its own.
     fn patience(&self, call: &Call) -> Instant {
-        if call.is_replayable() { call.deadline.min(Instant::now() + self.response_timeout) } else { call.deadline }
+        if call.is_replayable() {
+            call.deadline.min(Instant::now() + self.response_timeout)
+        } else {
+            call.deadline
+        }
     }
 
     fn request(

@@ -49,7 +49,10 @@ impl Pool {
 
     /// Sends on an idle connection, or on a new one. An idle connection that turns out to be closed before the request
     /// went out is replaced at once: hyper gives the request back, so nothing can be sent twice.
-    pub(super) async fn send(&self, request: Request<Streaming>) -> Result<(Response<Incoming>, Lease), Failure> {
+    pub(super) async fn send(
+        &self,
+        request: Request<Streaming>,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
         let mut request = request;
         while let Some(connection) = self.reusable().await {
             match self.send_on(connection, request).await {
