@@ -43,5 +43,9 @@ pub mod rejection;
 pub mod secret;
 
 // What stands around them.
+pub mod app;
+pub mod config;
 pub mod listener;
+pub mod admin;
 pub mod simulator;
+pub mod cli;
