@@ -68,11 +68,8 @@ fn tcp(limit: Duration) -> HttpConnector {
 /// The proxy for `to`, if the environment names one and doesn't except the host. A proxy that can't be used
 /// is an error: going around it in silence would leak past a firewall's rule, or hang at it.
 fn proxy(settings: &Settings, to: &Uri) -> Result<Option<Intercept>, TrustError> {
-    let named = settings.https_proxy.as_deref().map(str::trim).filter(|p| !p.is_empty());
-    let Some(named) = named.filter(|_| to.scheme() == Some(&Scheme::HTTPS)) else {
-        return Ok(None);
-    };
-    if excepted(settings.no_proxy.as_deref().unwrap_or_default(), to) {
+    let named = settings.https_proxy.as_deref().map_or("", str::trim);
+    if named.is_empty() || excepted(settings.no_proxy.as_deref().unwrap_or_default(), to) {
         return Ok(None);
     }
     match Matcher::builder().https(named).build().intercept(to) {
@@ -84,7 +81,7 @@ fn proxy(settings: &Settings, to: &Uri) -> Result<Option<Intercept>, TrustError>
     }
 }
 
-/// `NO_PROXY` by curl's rules; hyper-util doesn't hold `*` against addresses, curl does.
+/// Plain origins, and `NO_PROXY` by curl's rules; hyper-util doesn't hold `*` against addresses, curl does.
 fn excepted(no_proxy: &str, to: &Uri) -> bool {
     let any = Matcher::builder().https("http://proxy").no(no_proxy).build();
     no_proxy.split(',').any(|entry| entry.trim() == "*") || any.intercept(to).is_none()

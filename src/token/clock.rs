@@ -9,14 +9,10 @@ pub(super) fn now() -> Instant {
     Instant::now()
 }
 
-/// `at` in seconds of Unix time.
-pub(super) fn unix(at: Instant) -> f64 {
+/// `at` as Unix time.
+pub(super) fn unix(at: Instant) -> Duration {
     let now = now();
-    let wall = wall().as_secs_f64();
-    match at.checked_duration_since(now) {
-        Some(ahead) => wall + ahead.as_secs_f64(),
-        None => wall - now.duration_since(at).as_secs_f64(),
-    }
+    (wall() + at.saturating_duration_since(now)).saturating_sub(now.saturating_duration_since(at))
 }
 
 #[expect(

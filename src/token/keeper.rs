@@ -69,7 +69,7 @@ impl Keeper {
             };
         });
         if let Some(until) = self.state.borrow().until() {
-            self.metrics.token_expires(unix(until));
+            self.metrics.token_expires(unix(until).as_secs_f64());
         }
         note
     }

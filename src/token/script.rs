@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::DuplexStream;
 use tokio::time::{Instant, sleep};
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::clock::now;
@@ -165,7 +167,11 @@ pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     /// Keeps what this thread logs, from `info` up, for as long as the guard lives.
-    pub(super) fn keep() -> (Self, tracing::subscriber::DefaultGuard) {
+    pub(super) fn keep() -> (Self, DefaultGuard) {
+        // While there is only one subscriber, tracing asks the thread that comes by a callsite first whether it
+        // is of interest: another test's, which has none. With a second one it asks them all.
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(NoSubscriber::new()));
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
         (log, tracing::subscriber::set_default(subscriber))

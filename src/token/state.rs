@@ -216,7 +216,7 @@ impl State {
         news.then_some(Note::Unfit { text })
     }
 
-    pub(super) fn status(&self, now: Instant, unix: impl Fn(Instant) -> f64) -> Status {
+    pub(super) fn status(&self, now: Instant, unix: impl Fn(Instant) -> Duration) -> Status {
         let good = self.good(now);
         let state = match self.answer(now) {
             Answer::Token(_) => Condition::Good,
@@ -226,11 +226,11 @@ impl State {
         };
         Status {
             state,
-            expires_at: good.map(|held| unix(held.until).round()),
+            expires_at: good.map(|held| unix(held.until).as_secs()),
             seconds_left: good.map(|held| (held.until - now).as_secs()),
             accepted: good.is_some_and(|held| held.accepted),
             last_error: self.trouble.as_ref().map(|trouble| trouble.text.clone()),
-            next_try: (!self.fetching && !self.stopped).then(|| unix(self.due).round()),
+            next_try: (!self.fetching && !self.stopped).then(|| unix(self.due).as_secs()),
         }
     }
 

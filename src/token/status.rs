@@ -6,7 +6,7 @@ pub struct Status {
     /// In a word.
     pub state: Condition,
     /// When the token expires, in seconds of Unix time.
-    pub expires_at: Option<f64>,
+    pub expires_at: Option<u64>,
     /// For how long it is good yet.
     pub seconds_left: Option<u64>,
     /// Whether the API has accepted this token.
@@ -14,7 +14,7 @@ pub struct Status {
     /// What is wrong, with its remedy.
     pub last_error: Option<String>,
     /// When the next fetch is due, in seconds of Unix time; `None` while one is in flight.
-    pub next_try: Option<f64>,
+    pub next_try: Option<u64>,
 }
 
 /// The token's state in a word.

@@ -89,6 +89,14 @@ async fn outages_are_retried_after_one_second_and_then_less_and_less_often() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn after_a_recovery_the_back_off_begins_anew() {
+    let (_tokens, endpoint) = start(|n| if n % 5 == 0 { Says::Grant(100) } else { Says::Refused });
+    sleep(seconds(130.0)).await;
+    let again = &endpoint.pauses()[5..9];
+    assert!((0.79..=1.01).contains(&again[0]), "{again:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn retry_after_and_a_used_up_quota_are_heeded() {
     for (says, pause, cause) in [
         (("", Some("30")), 30.0, "not available (429)"),
@@ -163,6 +171,13 @@ async fn the_task_ends_with_the_last_handle_or_when_stopped() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_task_that_is_gone() {
+    let (tokens, _endpoint) = start(|_| Says::Silence);
+    tokens.0.keeper.abort();
+    assert_eq!(current(&tokens).await, "none: the gateway is stopping");
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_cause_is_logged_once_and_so_is_the_recovery() {
     let (log, _guard) = Log::keep();
     let (tokens, _endpoint) = start(|n| match n {
@@ -188,7 +203,7 @@ async fn status_and_metrics_tell_the_state_and_never_the_token() {
     current(&tokens).await;
     let status = tokens.status();
     assert_eq!((status.state, status.expires_at, status.accepted), (Condition::Missing, None, false));
-    assert!(status.next_try.unwrap() > 1.7e9 && status.last_error.is_some());
+    assert!(status.next_try.unwrap() > 1_700_000_000 && status.last_error.is_some());
     sleep(seconds(6.0)).await;
     let status = tokens.status();
     assert_eq!((status.state, status.last_error.as_deref()), (Condition::Good, None));

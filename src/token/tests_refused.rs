@@ -101,6 +101,30 @@ async fn a_token_that_never_was_accepted_is_not_replaced_in_a_hurry() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_that_expired_on_its_way_is_no_complaint() {
+    let (tokens, endpoint) = start(|n| if n == 1 { Says::Grant(10) } else { Says::Refused });
+    let token = tokens.current().await.expect("a token");
+    while endpoint.fetches() == 1 || tokens.at_hand().is_some() {
+        sleep(Duration::from_millis(100)).await;
+    }
+    tokens.learn(&token, &unauthorized("ERR_JWT_EXPIRED"));
+    let trouble = tokens.status().last_error.unwrap();
+    assert!(trouble.contains("no answer"), "{trouble}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_does_not_shorten_a_pause_that_the_endpoint_asked_for() {
+    let (tokens, endpoint) =
+        start(|n| if n == 1 { Says::Grant(100) } else { Says::Other(429, "", Some("300")) });
+    let token = tokens.current().await.expect("a token");
+    sleep(Duration::from_secs(92)).await;
+    assert_eq!(endpoint.fetches(), 2);
+    tokens.learn(&token, &refusal());
+    sleep(Duration::from_secs(200)).await;
+    assert_eq!(endpoint.fetches(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_refused_during_its_renewal_is_replaced_by_that() {
     let (tokens, endpoint) =
         start(|n| if n == 1 { Says::Grant(100) } else { Says::SlowGrant(Duration::from_secs(2), 100) });
