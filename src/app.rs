@@ -1,5 +1,7 @@
 //! Puts the parts together, starts them, and stops them in order.
 
+#![expect(clippy::disallowed_methods, reason = "the rooms are told when they start")]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -102,16 +104,27 @@ impl App {
         let mut operators = JoinSet::new();
         let (metrics, way) = (Arc::clone(&gateway.metrics), Arc::clone(&gateway));
         let data = move |request: Request<Incoming>| Arc::clone(&way).handle(request);
-        clients.spawn(listeners.data.serve("data", settings.clone(), Arc::clone(&metrics), stop.clone(), data));
+        clients.spawn(listeners.data.serve(
+            "data",
+            settings.clone(),
+            Arc::clone(&metrics),
+            stop.clone(),
+            data,
+        ));
         // Operators can watch the drain.
-        for (name, scope, listener) in [
-            ("admin", Scope::Admin, Some(listeners.admin)),
-            ("health", Scope::Health, listeners.health),
-        ] {
+        for (name, scope, listener) in
+            [("admin", Scope::Admin, Some(listeners.admin)), ("health", Scope::Health, listeners.health)]
+        {
             let Some(listener) = listener else { continue };
             let pages = Arc::clone(&admin);
             let page = move |request: Request<Incoming>| std::future::ready(pages.handle(scope, request));
-            operators.spawn(listener.serve(name, settings.clone(), Arc::clone(&metrics), closed.clone(), page));
+            operators.spawn(listener.serve(
+                name,
+                settings.clone(),
+                Arc::clone(&metrics),
+                closed.clone(),
+                page,
+            ));
         }
         stop.cancelled().await;
         admin.drain();
@@ -148,7 +161,7 @@ pub fn assemble(config: &Config, connector: Connector) -> Result<Arc<Gateway>, S
         cache: Cache::new(config.cache.clone(), Arc::clone(&metrics), tasks.clone(), Instant::now()),
         retry: Retry::new(config.retry, config.api),
         tokens: Tokens::start(config.token.clone(), connector.clone(), Arc::clone(&metrics), pay),
-        upstream: Upstream::new(config.upstream.clone(), connector, forward),
+        upstream: Upstream::new(&config.upstream, connector, forward),
         upstream_authority: config.upstream.origin.authority(),
         intake,
         throttle,

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body::Frame;
 use http_body_util::{BodyExt, Limited, StreamBody};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
@@ -163,8 +163,7 @@ impl Intake {
         if target.is_upload() {
             return Ok(Body::Once(Mutex::new(Some(self.streamed(body)))));
         }
-        let until = Instant::now() + self.limits.body_timeout;
-        let held = timeout_at(until, self.hold(body, announced)).await;
+        let held = timeout(self.limits.body_timeout, self.hold(body, announced)).await;
         held.unwrap_or(Err(Rejection::BodyTooSlow(self.limits.body_timeout)))
     }
 
@@ -269,6 +268,7 @@ mod tests {
         (target, head)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a call arrives now")]
     async fn read<B>(intake: &Intake, uri: &str, headers: &[(&str, &str)], body: B) -> Result<Call, Rejection>
     where
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
@@ -291,6 +291,7 @@ mod tests {
         let call = read(&intake, "/api/users", &[], chunks(&["1234", "5678"])).await.expect("8 bytes pass");
         assert!(call.is_replayable());
         assert!(matches!(&call.body, Body::Held { bytes, .. } if bytes == "12345678"));
+        drop(call);
         let code = |result: Result<Call, Rejection>| result.err().map(|no| no.code());
         assert_eq!(
             code(read(&intake, "/api/users", &[], chunks(&["1234", "56789"])).await),

@@ -3,6 +3,8 @@
 //! `handle` is the front door, `answer` decides who asks for what and whether the answer is known already, `fetch` makes
 //! as many attempts as the rule grants, `attempt` makes one: permit, token, send, learn.
 
+#![expect(clippy::disallowed_methods, reason = "the way is where time is read and told to those that decide")]
+
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 

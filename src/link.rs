@@ -53,10 +53,9 @@ impl View<'_> {
         let mut rest = line;
         while let Some((before, target, after)) = next_target(rest) {
             let parameters = &after[..next_link(after)];
-            let mended = self.ours(target).map(|uri| match is_page(parameters) {
-                true => self.page(&uri),
-                false => self.rebased(&uri),
-            });
+            let mended = self
+                .ours(target)
+                .map(|uri| if is_page(parameters) { self.page(&uri) } else { self.rebased(&uri) });
             let _ = write!(out, "{before}<{}>{parameters}", mended.as_deref().unwrap_or(target));
             rest = &after[parameters.len()..];
         }
@@ -175,8 +174,8 @@ mod tests {
             ),
             (
                 "/api/users?page=1&page=2&p%61ge=3&x=1",
-                r#"<http://logto.example:3001/users?page=4&x=1>; rel=next"#,
-                r#"<http://localhost:8480/api/users?page=4&x=1>; rel=next"#,
+                r"<http://logto.example:3001/users?page=4&x=1>; rel=next",
+                r"<http://localhost:8480/api/users?page=4&x=1>; rel=next",
             ),
         ] {
             assert_eq!(mended(asked, link), expected);

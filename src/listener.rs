@@ -188,7 +188,7 @@ async fn bind_localhost(port: u16) -> Result<Vec<Socket>, BindError> {
         Ok(v6) => sockets.push(Socket::Tcp(v6)),
         Err(error) if error.is_taken() => return Err(error),
         Err(error) => {
-            tracing::warn!(%error, "no IPv6 on this host; clients that insist on ::1 will not get through")
+            tracing::warn!(%error, "no IPv6 on this host; clients that insist on ::1 will not get through");
         }
     }
     Ok(sockets)
@@ -203,10 +203,10 @@ async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
 fn bind_unix(path: &PathBuf) -> Result<Socket, BindError> {
     use std::os::unix::fs::PermissionsExt;
     let refused = |cause| BindError { address: format!("unix:{}", path.display()), cause };
-    if let Err(error) = std::os::unix::net::UnixStream::connect(path) {
-        if error.kind() == io::ErrorKind::ConnectionRefused {
-            std::fs::remove_file(path).map_err(refused)?;
-        }
+    if let Err(error) = std::os::unix::net::UnixStream::connect(path)
+        && error.kind() == io::ErrorKind::ConnectionRefused
+    {
+        std::fs::remove_file(path).map_err(refused)?;
     }
     let listener = UnixListener::bind(path).map_err(refused)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(refused)?;

@@ -95,6 +95,11 @@ impl Source {
 }
 
 impl Reply {
+    /// An answer as it came, before the cache has had its say.
+    pub fn new(status: StatusCode, headers: HeaderMap, body: Body) -> Self {
+        Self { status, headers, body, source: Source::forwarded(Why::Bypass) }
+    }
+
     /// Takes the body in, if it ends within `max` bytes; a longer one streams on, nothing of it lost.
     pub async fn hold(self, max: usize) -> Result<Self, BodyError> {
         let Body::Streaming(mut stream) = self.body else { return Ok(self) };
@@ -113,6 +118,7 @@ impl Reply {
     }
 
     /// The same answer, with the reason why it was forwarded.
+    #[must_use]
     pub fn because(self, why: Why) -> Self {
         Self { source: Source::forwarded(why), ..self }
     }
@@ -120,8 +126,8 @@ impl Reply {
     /// `Retry-After` (RFC 9110 §10.2.3). A date counts from the answer's own `Date`, so that clocks need not agree.
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-        if let Ok(seconds) = text.parse::<u32>() {
-            return Some(Duration::from_secs(seconds.into()));
+        if let Ok(seconds) = text.parse() {
+            return Some(Duration::from_secs(seconds));
         }
         let until = httpdate::parse_http_date(text).ok()?;
         let date = httpdate::parse_http_date(self.headers.get(DATE)?.to_str().ok()?).ok()?;
@@ -134,7 +140,9 @@ fn joined(parts: Vec<Bytes>, size: usize) -> Bytes {
         Ok([only]) => only,
         Err(parts) => {
             let mut all = BytesMut::with_capacity(size);
-            parts.iter().for_each(|part| all.extend_from_slice(part));
+            for part in &parts {
+                all.extend_from_slice(part);
+            }
             all.freeze()
         }
     }
@@ -294,12 +302,12 @@ mod tests {
         let headers = headers
             .iter()
             .map(|(n, v)| (http::HeaderName::from_static(n), http::HeaderValue::from_static(v)));
-        Outcome::Answered(Reply {
-            status: StatusCode::from_u16(status).expect("a status"),
-            headers: headers.collect(),
-            body: Body::Held(Bytes::from_static(body.as_bytes())),
-            source: Source::forwarded(Why::Bypass),
-        })
+        let body = Body::Held(Bytes::from_static(body.as_bytes()));
+        Outcome::Answered(Reply::new(
+            StatusCode::from_u16(status).expect("a status"),
+            headers.collect(),
+            body,
+        ))
     }
 
     #[test]

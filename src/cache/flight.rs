@@ -87,11 +87,12 @@ impl Flights {
         F: Future<Output = Result<Reply, Rejection>> + Send + 'static,
     {
         let mut aloft = lock(&self.aloft);
-        if let Some(flight) = aloft.get(key) {
-            if may_board(&flight.depends) && !flight.abandoned.is_cancelled() {
-                flight.seats.fetch_add(1, Ordering::Relaxed);
-                return self.seat(flight, key, true);
-            }
+        if let Some(flight) = aloft.get(key)
+            && may_board(&flight.depends)
+            && !flight.abandoned.is_cancelled()
+        {
+            flight.seats.fetch_add(1, Ordering::Relaxed);
+            return self.seat(flight, key, true);
         }
         let flight = Arc::new(Flight {
             depends,
@@ -138,10 +139,10 @@ async fn land<F>(
 }
 
 fn take_down(aloft: &Mutex<HashMap<Box<str>, Arc<Flight>>>, key: &str, flight: &Arc<Flight>) {
-    if let hash_map::Entry::Occupied(entry) = lock(aloft).entry(key.into()) {
-        if Arc::ptr_eq(entry.get(), flight) {
-            entry.remove();
-        }
+    if let hash_map::Entry::Occupied(entry) = lock(aloft).entry(key.into())
+        && Arc::ptr_eq(entry.get(), flight)
+    {
+        entry.remove();
     }
 }
 

@@ -89,6 +89,7 @@ impl Cache {
     pub fn new(settings: Settings, metrics: Arc<Metrics>, tasks: TaskTracker, now: Instant) -> Self {
         let evicted = Arc::clone(&metrics);
         let longest = settings.ttl.iter().max().copied().unwrap_or_default();
+        #[expect(clippy::borrowed_box, reason = "the weigher is given a reference to the key's type")]
         let entries = moka::sync::Cache::builder()
             .max_capacity(settings.size_max)
             .weigher(|key: &Box<str>, entry: &Arc<Entry>| entry.weight(key))

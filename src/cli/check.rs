@@ -77,12 +77,16 @@ async fn steps(config: Config, mut report: Report) -> ExitCode {
         None => report.right("budget", "no limit (budget.limit = \"off\")"),
     }
     if config.throttle.envelope.is_some() && !origin.host.ends_with(".logto.app") {
-        report.hint("budget", "a self-hosted Logto has no limiter of its own; budget.limit = \"off\" is possible");
+        report.hint(
+            "budget",
+            "a self-hosted Logto has no limiter of its own; budget.limit = \"off\" is possible",
+        );
     }
     report.end()
 }
 
 /// Name, TCP and TLS.
+#[expect(clippy::disallowed_methods, reason = "how long it took is told")]
 async fn reaches(connector: &Connector, origin: &str, report: &mut Report) -> bool {
     let begun = Instant::now();
     match connector.connect().await {

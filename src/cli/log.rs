@@ -30,11 +30,15 @@ pub(super) fn start(log: &Log) -> Logging {
         NonBlockingBuilder::default().lossy(true).buffered_lines_limit(LINES_MAX).finish(std::io::stdout());
     let dropped = writer.error_counter();
     let terminal = std::io::stdout().is_terminal();
-    match log.format {
-        Format::Json => json(log.level, writer),
-        Format::Human => human(log.level, writer, terminal),
-        Format::Auto if terminal => human(log.level, writer, terminal),
-        Format::Auto => json(log.level, writer),
+    let for_people = match log.format {
+        Format::Json => false,
+        Format::Human => true,
+        Format::Auto => terminal,
+    };
+    if for_people {
+        human(log.level, writer, terminal);
+    } else {
+        json(log.level, writer);
     }
     Logging { _flush: flush, dropped }
 }

@@ -65,7 +65,8 @@ struct Settings {
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some(("credentials.app_secret", _)) => {
-            Err("a secret on the command line can be read by other users; use LOGTO_APP_SECRET or a file".to_owned())
+            Err("a secret on the command line can be read by other users; use LOGTO_APP_SECRET or a file"
+                .to_owned())
         }
         Some((key, value)) => Ok((key.trim().to_owned(), value.to_owned())),
         None => Err("expected KEY=VALUE".to_owned()),

@@ -87,7 +87,7 @@ impl Signals {
     }
 
     /// Waits for one that asks to stop.
-    async fn next(&mut self) -> &'static str {
+    pub(super) async fn next(&mut self) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.terminate.recv() => return "SIGTERM",

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 use super::grant::{self, Grant};
 use super::{Settings, TokenError};
 use crate::connect::{Connector, Origin, Stream};
-use crate::reply::{Body, Failure, Outcome, Reply, Source, Why};
+use crate::reply::{Body, Failure, Outcome, Reply};
 
 /// No token comes near this; more isn't read.
 pub(super) const ANSWER_MAX: usize = 64 * 1024;
@@ -97,12 +97,7 @@ async fn exchange(stream: Stream, request: Request<Full<Bytes>>) -> Result<Reply
     let answered = async {
         let answer = sender.send_request(request).await.map_err(failure)?;
         let (head, body) = answer.into_parts();
-        Ok(Reply {
-            status: head.status,
-            headers: head.headers,
-            body: Body::Held(held(body).await?),
-            source: Source::forwarded(Why::Method),
-        })
+        Ok(Reply::new(head.status, head.headers, Body::Held(held(body).await?)))
     };
     tokio::select! {
         reply = answered => reply,

@@ -7,7 +7,6 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Value;
 
 use super::fetch::ANSWER_MAX;
-use super::timing::retry_after;
 use super::{Settings, TokenError};
 use crate::reply::{Api, Body, Outcome, Reply};
 
@@ -48,7 +47,7 @@ fn unavailable(reply: &Reply, outcome: &Outcome) -> Option<TokenError> {
     if outcome.logto_error().is_some_and(|e| e.code == "auth.exceed_token_limit") {
         return Some(TokenError::QuotaUsedUp);
     }
-    Some(TokenError::Unavailable { status: reply.status.as_u16(), retry_after: retry_after(&reply.headers) })
+    Some(TokenError::Unavailable { status: reply.status.as_u16(), retry_after: reply.retry_after() })
 }
 
 fn json(reply: &Reply) -> Result<Value, TokenError> {
@@ -158,7 +157,7 @@ mod tests {
     fn answer(status: u16, body: &str) -> Outcome {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static("text/html"))]);
         let body = Body::Held(Bytes::copy_from_slice(body.as_bytes()));
-        Outcome::Answered(Reply { status: StatusCode::from_u16(status).unwrap(), headers, body })
+        Outcome::Answered(Reply::new(StatusCode::from_u16(status).unwrap(), headers, body))
     }
 
     /// What is said of an answer.

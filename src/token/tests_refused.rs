@@ -12,11 +12,7 @@ use crate::reply::{Body, Failure, Reply};
 
 fn answered(status: u16, body: &str) -> Outcome {
     let body = Body::Held(Bytes::copy_from_slice(body.as_bytes()));
-    Outcome::Answered(Reply {
-        status: StatusCode::from_u16(status).unwrap(),
-        headers: HeaderMap::new(),
-        body,
-    })
+    Outcome::Answered(Reply::new(StatusCode::from_u16(status).unwrap(), HeaderMap::new(), body))
 }
 
 fn unauthorized(code: &str) -> Outcome {

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use http::header::{DATE, RETRY_AFTER};
-use http::{HeaderMap, HeaderName};
-
 /// The longest pause between two attempts to get a token.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
@@ -34,21 +31,8 @@ pub(super) fn doubled(first: Duration, times: u32) -> Duration {
     first.saturating_mul(2_u32.saturating_pow(times)).min(PAUSE_MAX)
 }
 
-/// Seconds, or a date (RFC 9110 §10.2.3), which is measured against the answer's own `Date`.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
-    let after = text(RETRY_AFTER)?.trim();
-    if let Ok(seconds) = after.parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let date = |text| httpdate::parse_http_date(text).ok();
-    date(after)?.duration_since(date(text(DATE)?)?).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -59,18 +43,5 @@ mod tests {
             let after = |jitter| renew_after(Duration::from_secs(life), jitter).as_secs();
             assert_eq!((after(1.0), after(0.0)), (earliest, latest), "{life}");
         }
-    }
-
-    #[test]
-    fn retry_after_is_read_as_seconds_and_as_a_date() {
-        let of = |after: &'static str| {
-            let date = HeaderValue::from_static("Sun, 22 Nov 2026 10:00:00 GMT");
-            let headers = [(RETRY_AFTER, HeaderValue::from_static(after)), (DATE, date)];
-            retry_after(&HeaderMap::from_iter(headers)).map(|d| d.as_secs())
-        };
-        assert_eq!(of("7"), Some(7));
-        assert_eq!(of("Sun, 22 Nov 2026 10:01:00 GMT"), Some(60));
-        assert_eq!(of("Sun, 22 Nov 2026 09:00:00 GMT"), None);
-        assert_eq!(of("soon"), None);
     }
 }

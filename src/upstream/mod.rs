@@ -1,5 +1,7 @@
 //! The way to Logto: one HTTP/1.1 client with a small pool of connections.
 
+#![expect(clippy::disallowed_methods, reason = "attempts have deadlines")]
+
 mod pool;
 #[cfg(test)]
 mod tests;
@@ -17,7 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::pool::{Lease, Pool};
 use crate::call::{Call, body_to_send};
 use crate::connect::{Connector, Origin};
-use crate::reply::{Body, BodyError, Failure, Outcome, Reply, Source, Streaming, Why};
+use crate::reply::{Body, BodyError, Failure, Outcome, Reply, Streaming};
 
 /// How Logto is spoken to.
 #[derive(Clone)]
@@ -56,7 +58,7 @@ pub struct Upstream {
 
 impl Upstream {
     /// A client without a connection yet. `forward_headers` go upstream beside the usual ones.
-    pub fn new(settings: Settings, connector: Connector, forward_headers: Vec<HeaderName>) -> Self {
+    pub fn new(settings: &Settings, connector: Connector, forward_headers: Vec<HeaderName>) -> Self {
         let host = HeaderValue::try_from(settings.origin.authority())
             .expect("an origin's authority is a header value");
         let pool = Pool::new(connector);
@@ -132,7 +134,7 @@ impl Upstream {
         let mut headers = head.headers;
         strip_hop_by_hop(&mut headers);
         let body = Body::Streaming(self.streamed(body, lease, deadline));
-        Reply { status: head.status, headers, body, source: Source::forwarded(Why::Bypass) }
+        Reply::new(head.status, headers, body)
     }
 
     /// The answer's body as it comes, bounded in the time between two parts and altogether. The connection goes back to

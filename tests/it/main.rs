@@ -1,0 +1,4 @@
+//! The gateway from outside: promises to its users, one a test.
+
+mod harness;
+mod way;
