@@ -1,5 +1,6 @@
 //! Calls as they come out of the door, for the tests of those that serve them.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,9 @@ use super::{Call, Intake, Limits};
 use crate::caller::Caller;
 use crate::catalog::Catalog;
 use crate::target::Target;
+
+/// Read once: a test may make thousands of calls.
+static CATALOG: LazyLock<Catalog> = LazyLock::new(Catalog::logto);
 
 /// A call in the making.
 pub(crate) struct Sample {
@@ -57,7 +61,7 @@ impl Sample {
             forward_headers: vec![HeaderName::from_static("x-extra")],
         };
         let head = self.head.body(()).expect("a request").into_parts().0;
-        let target = Target::parse(&head.method, &head.uri, &head.headers, &Catalog::logto());
+        let target = Target::parse(&head.method, &head.uri, &head.headers, &CATALOG);
         let (target, body) =
             (target.expect("a good target"), Full::new(Bytes::from_static(self.body.as_bytes())));
         let (intake, id) = (Intake::new(limits), HeaderValue::from_static("id"));
