@@ -149,6 +149,7 @@ async fn a_flight_is_abandoned_when_its_last_passenger_leaves_and_not_before() {
     assert_eq!((airport.started(), calls[2].abandoned.is_cancelled()), (2, false));
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a flight may fail")]
 fn too_large() -> Result<Reply, Rejection> {
     let frames = stream::iter([Ok(http_body::Frame::data(Bytes::from_static(b"large")))]);
     let body = Body::Streaming(StreamBody::new(frames).boxed_unsync());

@@ -13,14 +13,14 @@ const NEWCOMER: &str = r#"{"username":"newcomer"}"#;
 
 /// A client that leaves after this time, unanswered.
 async fn leaves_after<T>(patience: Duration, client: impl Future<Output = T>) {
-    assert!(timeout(patience, client).await.is_err(), "it was answered");
+    assert!(timeout(patience, Box::pin(client)).await.is_err(), "it was answered");
 }
 
 /// A gateway whose next permit is five seconds away: it has so many calls to make first.
 async fn while_busy(world: &World, client: impl Future<Output = ()>) {
     let paths: Vec<String> = (0..100).map(|n| format!("/api/roles?n={n}")).collect();
     let busy = join_all(paths.iter().map(|path| world.get(path)));
-    let (answers, ()) = tokio::join!(busy, client);
+    let (answers, ()) = tokio::join!(busy, Box::pin(client));
     assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
     sleep(Duration::from_secs(10)).await;
 }
