@@ -154,6 +154,8 @@ async fn nobody_is_granted_a_permit_after_its_deadline_though_the_machine_slept(
     let waiting = asks(&line, &hasty);
     tokio::task::yield_now().await;
     advance(Duration::from_secs(40)).await;
+    tokio::task::yield_now().await;
+    assert_eq!(line.status().waiting, 0, "the permit came before anybody looked at the clock");
     assert_eq!(refusal(waiting.await).1, "wait_too_long");
     assert_eq!(refusal(asks(&line, &hasty).await).1, "wait_too_long", "nor is one that comes too late");
     assert_eq!(line.status().in_flight, 0);

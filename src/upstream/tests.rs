@@ -42,7 +42,8 @@ fn upstream() -> (Upstream, Server) {
 
 impl Server {
     async fn accepts(&mut self) -> Peer {
-        Peer(self.0.recv().await.expect("a connection"))
+        let dialled = timeout(PATIENCE, self.0.recv()).await.expect("a connection in time");
+        Peer(dialled.expect("a connection"))
     }
 
     fn has_more(&mut self) -> bool {
@@ -56,7 +57,8 @@ impl Peer {
         let mut heard = Vec::new();
         while !is_whole(&heard) {
             let mut more = [0; 4096];
-            match self.0.read(&mut more).await.expect("it can be read") {
+            let read = timeout(PATIENCE, self.0.read(&mut more)).await.expect("something in time");
+            match read.expect("it can be read") {
                 0 => break,
                 n => heard.extend_from_slice(&more[..n]),
             }
