@@ -137,7 +137,7 @@ impl Gateway {
             () = call.abandoned.cancelled() => return Err(Rejection::Abandoned),
             cleared = timeout_at(call.deadline, self.clearance(call)) => cleared.unwrap_or(Err(Rejection::DeadlinePassed))?,
         };
-        let departure = self.cache.depart(call, known);
+        let departure = self.cache.depart(call, known, Instant::now());
         let kind = match (number, departure.validator()) {
             (1, None) => AttemptKind::Call,
             (1, Some(_)) => AttemptKind::Revalidate,

@@ -58,7 +58,10 @@ impl Retry {
         let harmless = matches!(call.target.method, Method::GET | Method::HEAD);
         match outcome {
             _ if outcome.refuses_token(self.api) => replayable.then_some(Reason::Token),
-            _ if outcome.throttled().is_some() => replayable.then_some(Reason::Limiter),
+            _ if outcome.throttled().is_some() => {
+                let unprocessed = harmless || outcome.status() == Some(StatusCode::TOO_MANY_REQUESTS);
+                (replayable && unprocessed).then_some(Reason::Limiter)
+            }
             Outcome::Failed(failure) if failure.surely_not_processed() => {
                 replayable.then_some(Reason::Trouble)
             }
@@ -87,4 +90,131 @@ fn is_passing(status: StatusCode) -> bool {
 fn backed_off(attempt: u32) -> Duration {
     let pause = PAUSE_FIRST.saturating_mul(1 << (attempt - 1).min(10)).min(PAUSE_MAX);
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::call::sample::{ask, get};
+    use crate::connect::{ConnectError, Origin};
+    use crate::reply::{Body, Reply};
+
+    fn retry(attempts_max: u32) -> Retry {
+        Retry::new(Settings { attempts_max }, Api::Logto)
+    }
+
+    fn answered(status: u16, retry_after: Option<&'static str>, body: &'static str) -> Outcome {
+        let mut headers = HeaderMap::new();
+        if let Some(after) = retry_after {
+            headers.insert("retry-after", http::HeaderValue::from_static(after));
+        }
+        let status = StatusCode::from_u16(status).unwrap();
+        Outcome::Answered(Reply::new(status, headers, Body::Held(Bytes::from_static(body.as_bytes()))))
+    }
+
+    fn not_connected() -> Outcome {
+        let origin = Origin { tls: true, host: "tenant.logto.app".to_owned(), port: 443 };
+        Outcome::Failed(Failure::NotConnected(ConnectError::Refused(origin)))
+    }
+
+    const EXPIRED: &str = r#"{"code":"auth.unauthorized","data":{"code":"ERR_JWT_EXPIRED"}}"#;
+    const MAILS: &str = r#"{"code":"request.message_rate_limited"}"#;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_is_sent_again_only_if_it_was_surely_not_processed_and_a_read_when_it_may_help() {
+        let timed_out = Failure::TimedOut(Duration::from_secs(30));
+        // What happened; whether it is tried again: a read, a write, a write that is streamed.
+        let table = [
+            ("no connection", not_connected(), [true, true, false]),
+            ("closed before it was sent", Outcome::Failed(Failure::NotSent), [true, true, false]),
+            ("a limiter's 429", answered(429, Some("7"), ""), [true, true, false]),
+            ("a limiter's 429 without a time", answered(429, None, "<html>"), [true, true, false]),
+            ("the token expired", answered(401, None, EXPIRED), [true, true, false]),
+            ("reset before the answer", Outcome::Failed(Failure::Broken), [true, false, false]),
+            ("502", answered(502, None, ""), [true, false, false]),
+            ("503", answered(503, None, ""), [true, false, false]),
+            ("503 with a time", answered(503, Some("7"), ""), [true, false, false]),
+            ("504", answered(504, None, ""), [true, false, false]),
+            ("no answer in time", Outcome::Failed(timed_out), [false; 3]),
+            ("no HTTP", Outcome::Failed(Failure::BadReply), [false; 3]),
+            ("500", answered(500, None, ""), [false; 3]),
+            ("501", answered(501, None, ""), [false; 3]),
+            ("400", answered(400, None, ""), [false; 3]),
+            ("401 about something else", answered(401, None, r#"{"code":"auth.unauthorized"}"#), [false; 3]),
+            ("403", answered(403, None, EXPIRED), [false; 3]),
+            ("too many mails", answered(429, Some("7"), MAILS), [false; 3]),
+            ("200", answered(200, None, ""), [false; 3]),
+        ];
+        let read = [get("/api/users").call(), ask(&Method::HEAD, "/api/users").call()];
+        let held = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE]
+            .map(|method| ask(&method, "/api/users/u").body("{}").call());
+        let streamed = [ask(&Method::POST, "/api/user-assets").body("--x").call()];
+        for (what, outcome, expected) in &table {
+            for (calls, again) in
+                [(&read[..], expected[0]), (&held[..], expected[1]), (&streamed[..], expected[2])]
+            {
+                for call in calls {
+                    let pause = retry(3).pause_after(1, call, outcome);
+                    assert_eq!(pause.is_some(), again, "{what}: {}", call.target.method);
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_end_at_their_maximum_whatever_the_reason() {
+        let call = get("/api/users").call();
+        for outcome in [not_connected(), answered(429, None, ""), answered(401, None, EXPIRED)] {
+            let retry = retry(3);
+            let again = [1, 2, 3, 4].map(|attempt| retry.pause_after(attempt, &call, &outcome).is_some());
+            assert_eq!(again, [true, true, false, false]);
+        }
+        assert!(self::retry(1).pause_after(1, &call, &not_connected()).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn trouble_is_answered_with_growing_pauses_and_never_long_ones() {
+        let call = get("/api/users").call();
+        let retry = retry(40);
+        for attempt in 1..=9 {
+            let longest = Duration::from_millis(100 * (1 << (attempt - 1))).min(Duration::from_secs(2));
+            let pause = retry.pause_after(attempt, &call, &not_connected()).expect("within its budget");
+            assert!(longest / 2 <= pause && pause <= longest, "{attempt}: {pause:?}");
+        }
+        for attempt in [12, 39] {
+            tokio::time::advance(Duration::from_secs(10)).await;
+            let pause = retry.pause_after(attempt, &call, &not_connected()).expect("within its budget");
+            assert!(
+                Duration::from_secs(1) <= pause && pause <= Duration::from_secs(2),
+                "{attempt}: {pause:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limiters_refusal_and_a_dead_token_are_no_reason_to_pause() {
+        let call = get("/api/users").call();
+        for outcome in [answered(429, Some("30"), ""), answered(401, None, EXPIRED)] {
+            assert_eq!(retry(3).pause_after(1, &call, &outcome), Some(Duration::ZERO));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn retries_on_trouble_stay_within_a_tenth_of_the_load_and_one_a_second() {
+        let call = get("/api/users").call();
+        let retry = retry(2);
+        let granted = |calls: usize| {
+            (0..calls).filter(|_| retry.pause_after(1, &call, &not_connected()).is_some()).count()
+        };
+        let in_an_outage = granted(1000);
+        assert!((100..=111).contains(&in_an_outage), "{in_an_outage}");
+        for outcome in [answered(429, None, ""), answered(401, None, EXPIRED)] {
+            assert!(retry.pause_after(1, &call, &outcome).is_some(), "these have bounds of their own");
+        }
+        tokio::time::advance(Duration::from_secs(11)).await;
+        assert_eq!(granted(10), 10, "ten a window of ten seconds, however few calls there are");
+    }
 }

@@ -5,6 +5,10 @@ mod flight;
 mod generations;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_asked;
+#[cfg(test)]
+mod tests_flights;
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -73,6 +77,8 @@ pub enum Lookup {
 /// What an attempt must know of the store at the moment it is sent.
 pub struct Departure {
     depends: Snapshot,
+    /// No write of unknown outcome could still change it at that moment; one since then shows in what it depends on.
+    certain: bool,
     /// What Logto is asked to confirm.
     known: Option<Arc<Entry>>,
 }
@@ -165,9 +171,10 @@ impl Cache {
     }
 
     /// To be called at the moment an attempt is sent: what it reads is compared with what was changed since.
-    pub fn depart(&self, call: &Call, known: Option<Arc<Entry>>) -> Departure {
+    pub fn depart(&self, call: &Call, known: Option<Arc<Entry>>, now: Instant) -> Departure {
         let reads = if self.is_storable(call) { call.target.reads() } else { Vec::new() };
-        Departure { depends: self.generations.snapshot(&reads), known }
+        let depends = self.generations.snapshot(&reads);
+        Departure { certain: self.generations.is_certain(&depends, now), depends, known }
     }
 
     /// How much of an answer's body is to be taken in before it is learned from; `None` if it streams through.
@@ -196,7 +203,7 @@ impl Cache {
                     call,
                     entry,
                     Source::Forwarded { why: Why::Stale, confirmed: true, stored: true, collapsed: false },
-                    now,
+                    departure.certain,
                 )
             }
             (StatusCode::OK, Body::Held(body), known) if may_be_stored(&reply.headers) => {
@@ -214,7 +221,7 @@ impl Cache {
                     call,
                     entry,
                     Source::Forwarded { why, confirmed: false, stored: true, collapsed: false },
-                    now,
+                    departure.certain,
                 )
             }
             (status, body, known) => {
@@ -224,11 +231,9 @@ impl Cache {
         }
     }
 
-    /// Stores `entry` unless what it depends on has changed since it was asked for, or may still change.
-    fn keep(&self, call: &Call, entry: Entry, source: Source, now: Instant) -> Reply {
-        let kept = self.generations.is_current(&entry.depends)
-            && self.generations.is_certain(&entry.depends, now)
-            && !entry.fresh_for.is_zero();
+    /// Stores `entry` unless what it depends on has changed since it was asked for, or was about to change then.
+    fn keep(&self, call: &Call, entry: Entry, source: Source, certain: bool) -> Reply {
+        let kept = certain && self.generations.is_current(&entry.depends) && !entry.fresh_for.is_zero();
         let Source::Forwarded { why, confirmed, collapsed, .. } = source else { return entry.reply(source) };
         let reply = entry.reply(Source::Forwarded { why, confirmed, stored: kept, collapsed });
         if kept {

@@ -20,6 +20,8 @@ pub(super) struct Bucket {
     pace: Option<Pace>,
     /// The origin of the bucket's own time.
     base: Instant,
+    /// When it was last emptied, and all that had been granted before with it.
+    emptied: Instant,
     frozen_until: Option<Instant>,
 }
 
@@ -41,7 +43,7 @@ impl Bucket {
             let limiter = RateLimiter::new(quota.allow_burst(burst), arrival.clone(), Told::default());
             Pace { limiter, arrival, envelope }
         });
-        let mut bucket = Self { pace, base: now, frozen_until: None };
+        let mut bucket = Self { pace, base: now, emptied: now, frozen_until: None };
         bucket.empty_at(now);
         bucket
     }
@@ -66,9 +68,12 @@ impl Bucket {
     /// Takes back a permit that was granted at `granted` and not used.
     ///
     /// Time has drained the bucket since. It drained the unused permit's part too, by at most the time that passed,
-    /// so only the rest of one period is given back: the bound holds whatever happened in between.
+    /// so only the rest of one period is given back: the bound holds whatever happened in between. A permit from before
+    /// a freeze brings nothing back, since the freeze emptied the bucket.
     pub(super) fn give_back(&mut self, granted: Instant, now: Instant) {
-        if let Some(pace) = &self.pace {
+        if let Some(pace) = &self.pace
+            && granted > self.emptied
+        {
             let rest = pace.envelope.period().saturating_sub(now.duration_since(granted));
             pace.arrival.set(pace.arrival.get().saturating_sub(rest));
         }
@@ -92,6 +97,7 @@ impl Bucket {
             return Duration::ZERO;
         }
         self.frozen_until = Some(until);
+        self.emptied = now;
         self.empty_at(until);
         until - before
     }

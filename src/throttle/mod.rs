@@ -7,6 +7,10 @@ mod envelope;
 mod queue;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_bound;
+#[cfg(test)]
+mod tests_frozen;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -97,6 +101,7 @@ impl Throttle {
         let mut state = self.line.lock();
         state.closed = true;
         state.queue.clear();
+        self.line.metrics.waiting(0);
     }
 
     /// How much longer nothing is sent because Logto asked for a pause.
@@ -214,7 +219,8 @@ impl Line {
         if state.closed {
             return Err(self.refused(Rejection::Draining));
         }
-        if state.queue.is_empty()
+        if now <= latest
+            && state.queue.is_empty()
             && state.in_flight < self.settings.in_flight_max
             && state.bucket.take(now).is_ok()
         {
@@ -256,8 +262,10 @@ impl Line {
         let permit = timeout_at(latest, granted).await;
         drop(place);
         match permit {
-            Ok(Ok(permit)) => Ok(permit),
+            Ok(Ok(permit)) if permit.granted <= latest => Ok(permit),
             Ok(Err(_closed)) => Err(self.refused(Rejection::Draining)),
+            // After a stall of the machine the permit and the deadline can be found together.
+            Ok(Ok(_late)) => Err(self.overdue()),
             Err(_elapsed) => Err(self.overdue()),
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
-use http_body::Frame;
+use http_body::{Body as _, Frame};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -86,10 +86,11 @@ impl Upstream {
     ) -> Result<Reply, Failure> {
         let Some(body) = body_to_send(&call.body) else { return Err(Failure::NotSent) };
         let request = self.request(call, authorization, validator, body);
-        let patience = self.patience(call);
-        let (response, lease) = timeout_at(patience, self.pool.send(request))
+        let sent = Instant::now();
+        let latest = self.latest(call, sent);
+        let (response, lease) = timeout_at(latest, self.pool.send(request))
             .await
-            .unwrap_or_else(|_elapsed| Err(Failure::TimedOut(self.response_timeout)))?;
+            .unwrap_or_else(|_elapsed| Err(Failure::TimedOut(latest - sent)))?;
         let reply = self.reply(response, lease, call.deadline);
         if reply.status.is_client_error() || reply.status.is_server_error() {
             return reply.hold(ERROR_BODY_MAX).await.map_err(|_| Failure::Broken);
@@ -98,12 +99,8 @@ impl Upstream {
     }
 
     /// An upload is answered only after all of it has arrived, which has a bound of its own.
-    fn patience(&self, call: &Call) -> Instant {
-        if call.is_replayable() {
-            call.deadline.min(Instant::now() + self.response_timeout)
-        } else {
-            call.deadline
-        }
+    fn latest(&self, call: &Call, sent: Instant) -> Instant {
+        if call.is_replayable() { call.deadline.min(sent + self.response_timeout) } else { call.deadline }
     }
 
     fn request(
@@ -133,7 +130,13 @@ impl Upstream {
         let (head, body) = response.into_parts();
         let mut headers = head.headers;
         strip_hop_by_hop(&mut headers);
-        let body = Body::Streaming(self.streamed(body, lease, deadline));
+        // Whoever writes no body reads none either: the connection would be lost with every 204.
+        let body = if body.is_end_stream() {
+            lease.give_back();
+            Body::Held(Bytes::new())
+        } else {
+            Body::Streaming(self.streamed(body, lease, deadline))
+        };
         Reply::new(head.status, headers, body)
     }
 

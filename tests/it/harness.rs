@@ -16,6 +16,7 @@ use logto_gateway::simulator::{Limiter, Settings, Simulator};
 pub(crate) struct World {
     pub(crate) logto: Simulator,
     pub(crate) gateway: Arc<Gateway>,
+    config: Config,
 }
 
 /// A response, whole.
@@ -86,7 +87,15 @@ impl World {
         let config = config("http://localhost:3001", &plan.logto, &plan.set);
         let logto = Simulator::new(plan.logto);
         let gateway = app::assemble(&config, in_memory(&logto)).expect("it starts");
-        Self { logto, gateway }
+        Self { logto, gateway, config }
+    }
+
+    /// The same Logto, before it a new gateway.
+    pub(crate) fn restarted(self) -> Self {
+        let Self { logto, gateway, config } = self;
+        drop(gateway);
+        let gateway = app::assemble(&config, in_memory(&logto)).expect("it starts");
+        Self { logto, gateway, config }
     }
 
     /// A read, without credentials.
@@ -145,6 +154,11 @@ impl Answer {
 
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("no JSON ({e}): {:?}", self.body))
+    }
+
+    /// What the gateway calls its own refusal.
+    pub(crate) fn code(&self) -> String {
+        self.json()["code"].as_str().expect("a code").to_owned()
     }
 
     /// The target of the `Link` with this relation.

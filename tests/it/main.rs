@@ -1,4 +1,8 @@
 //! The gateway from outside: promises to its users, one a test.
 
+mod again;
 mod harness;
+mod leaving;
+mod pace;
+mod token;
 mod way;
