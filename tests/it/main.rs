@@ -1,4 +1,5 @@
 //! The gateway from outside: promises to its users, one a test.
 
+mod docs;
 mod harness;
 mod way;
