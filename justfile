@@ -17,7 +17,8 @@ demo:
 bench:
     cargo bench --locked
 
-# Licences, advisories, bans, sources. CI leaves it out: installing takes minutes (`cargo install --locked cargo-deny`)
+# Licences, bans, sources, and advisories from the network. Not in CI: installing it (`cargo install --locked cargo-deny`)
+# takes minutes
 deny:
     cargo deny check
 
