@@ -17,8 +17,7 @@ demo:
 bench:
     cargo bench --locked
 
-# Licences, bans, sources, and advisories from the network. Not in CI: installing it (`cargo install --locked cargo-deny`)
-# takes minutes
+# Licences, advisories, bans, sources; not in CI, since `cargo install --locked cargo-deny` takes minutes
 deny:
     cargo deny check
 
