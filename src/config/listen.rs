@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::address::{address, collide};
+use super::address::{address, collide, open_address};
 use super::parse::{KIB, MANY, Parsed, Wrong, count, list, off_or, positive, size, text};
 use super::reader::Reader;
 use super::value::Value;
@@ -28,6 +28,7 @@ pub struct Listen {
 /// `[listen]`
 pub(super) fn listen(r: &mut Reader) -> Listen {
     let one = |value: &Value| address(&text(value)?);
+    let open = |value: &Value| open_address(&text(value)?);
     let listen = Listen {
         data: r
             .key(
@@ -39,8 +40,11 @@ pub(super) fn listen(r: &mut Reader) -> Listen {
             .key("listen.admin", "Where /live, /ready, /metrics and the status page are; for operators only")
             .or("localhost:8481", one),
         health: r
-            .key("listen.health", "/live, /ready and /metrics on an address of their own")
-            .or("off", off_or(one)),
+            .key(
+                "listen.health",
+                "/live, /ready and /metrics, and nothing else; any address, for instance \"0.0.0.0:8482\"",
+            )
+            .or("off", off_or(open)),
         threads: r
             .key("listen.threads", "Worker threads; Logto's limit is reached with a small part of one")
             .or(1, count(1..=256)),

@@ -1,6 +1,6 @@
 //! The gateway from outside: promises to its users, one a test.
 
-mod again;
+mod docs;
 mod harness;
 mod leaving;
 mod pace;

@@ -100,6 +100,14 @@ fn port_0_is_a_new_one_each_time_so_it_never_collides() {
 }
 
 #[test]
+fn health_alone_may_be_shown_to_other_machines() {
+    for written in ["0.0.0.0:8482", "[::]:8482", "10.0.0.7:8480"] {
+        let config = Setup::enough("").flag("listen.health", written).config();
+        assert_eq!(config.listen.health, Some(Address::Tcp(written.parse().unwrap())));
+    }
+}
+
+#[test]
 fn the_resource_follows_from_the_endpoint() {
     for (endpoint, resource, warnings) in [
         ("https://acme.logto.app", "https://acme.logto.app/api", 0),
