@@ -1,4 +1,6 @@
 //! The gateway from outside: promises to its users, one a test.
 
+mod floors;
 mod harness;
+mod tokens;
 mod way;
