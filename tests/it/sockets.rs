@@ -24,7 +24,7 @@ async fn one_connection_carries_one_request_after_another_and_is_told_how_long_i
         assert_eq!((answer.status, answer.header("keep-alive")), (StatusCode::OK, "timeout=30"));
         assert_eq!(answer.header("connection"), "");
     }
-    assert_eq!(gateway.connections(), 1.0);
+    assert_eq!(gateway.connections(), 1);
 }
 
 #[tokio::test]
@@ -124,6 +124,7 @@ async fn http_2(gateway: &Served) -> http2::SendRequest<Full<Bytes>> {
 }
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "whoever wonders is told")]
 async fn localhost_is_both_loopbacks_on_one_port() {
     if TcpListener::bind("[::1]:0").await.is_err() {
         println!("skipped: this host has no IPv6");

@@ -68,15 +68,15 @@ impl Served {
     }
 
     /// How many connections of clients are open.
-    pub(crate) fn connections(&self) -> f64 {
+    pub(crate) fn connections(&self) -> u64 {
         self.metric("logto_gateway_connections_open{listener=\"data\"}")
     }
 
-    /// The value of a metric.
-    pub(crate) fn metric(&self, name: &str) -> f64 {
+    /// The value of a metric that counts.
+    pub(crate) fn metric(&self, name: &str) -> u64 {
         let text = String::from_utf8(self.world.gateway.metrics.text()).expect("UTF-8");
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
-        line.unwrap_or(0.0)
+        line.unwrap_or(0)
     }
 }
 
@@ -98,6 +98,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Says it, unless nobody listens or takes it any more.
     pub(crate) async fn try_say(&mut self, text: &str) {
         timeout(Duration::from_millis(5), self.stream.write_all(text.as_bytes())).await.ok();
+    }
+
+    /// The answer to a request; `None` if the connection was closed before any of it came.
+    pub(crate) async fn asked(&mut self, request: &str) -> Option<Answer> {
+        let sent = within(self.stream.write_all(request.as_bytes())).await;
+        if sent.is_err() || self.more().await == 0 {
+            return None;
+        }
+        Some(self.answer().await)
     }
 
     /// The next answer, whole.
@@ -186,12 +195,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     async fn more(&mut self) -> usize {
-        let mut part = [0; 16 * 1024];
-        match within(self.stream.read(&mut part)).await {
-            Ok(size) => {
-                self.read.extend(&part[..size]);
-                size
-            }
+        match within(self.stream.read_buf(&mut self.read)).await {
+            Ok(size) => size,
             Err(error) if matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => 0,
             Err(error) => panic!("{error}"),
         }
