@@ -233,7 +233,11 @@ where
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let place = Arc::clone(&room).acquire_owned().await.expect("nobody closes it");
+        let place = tokio::select! {
+            biased;
+            place = Arc::clone(&room).acquire_owned() => place.expect("nobody closes it"),
+            () = serving.stop.cancelled() => break,
+        };
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
             // Those that the system has accepted for us already are served as well.

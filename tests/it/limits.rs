@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use http::{Method, StatusCode};
 use logto_gateway::simulator::{Fault, FaultKind};
+use tokio::net::TcpStream;
 
 use crate::harness::Plan;
 use crate::wire::{Served, get, post, until, with, within};
@@ -194,4 +195,15 @@ async fn bodies_that_are_held_together_have_a_limit() {
     let refused = gateway.ask(&post("/api/users", &"x".repeat(100))).await;
     assert_eq!(refused.json()["code"], "held_bodies_full");
     assert_eq!((refused.status, refused.header("retry-after")), (StatusCode::SERVICE_UNAVAILABLE, "1"));
+}
+
+#[tokio::test]
+async fn a_drain_stops_accepting_even_when_all_connections_are_taken() {
+    let gateway = Plan::unlimited().set("listen.connections_max", "1").serve().await;
+    gateway.world.logto.fault(Fault::new("/api/users", FaultKind::Hang));
+    let mut only = gateway.connect().await;
+    only.say(&get("/api/users")).await;
+    until(|| gateway.world.received(&Method::GET, "/api/users") == 1).await;
+    gateway.stop.cancel();
+    within(async { while TcpStream::connect(("127.0.0.1", gateway.port)).await.is_ok() {} }).await;
 }
