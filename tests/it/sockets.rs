@@ -223,3 +223,22 @@ async fn a_drain_answers_what_was_asked_and_sends_idle_clients_home() {
     assert!(idle.rest().await.is_empty());
     gateway.drained().await;
 }
+
+#[tokio::test]
+async fn a_drain_finishes_the_streams_of_http_2_and_closes_the_connection() {
+    let gateway = Plan::unlimited().serve().await;
+    let stream = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("it listens");
+    let (mut client, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("it speaks HTTP/2");
+    let connection = tokio::spawn(connection);
+    let request =
+        Request::get("http://localhost/api/users").body(Full::new(Bytes::new())).expect("a request");
+    let answer = tokio::spawn(client.send_request(request));
+    until(|| gateway.world.received(&http::Method::GET, "/api/users") == 1).await;
+    gateway.stop.cancel();
+    let answer = within(answer).await.expect("no panic").expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    assert!(!whole(answer.into_body()).await.is_empty());
+    within(connection).await.expect("no panic").expect("it ends well");
+    gateway.drained().await;
+}
