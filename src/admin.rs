@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, LOCATION};
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{Either, Full};
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use crate::gateway::Gateway;
 use crate::guard::Guard;
-use crate::observe::OutBody;
+use crate::observe::{OutBody, REQUEST_ID, request_id};
 use crate::rejection::{MethodFault, Rejection};
 
 /// How much of it an address shows.
@@ -63,13 +63,10 @@ impl Admin {
     /// Answers one request; its body is not looked at.
     pub fn handle<B>(&self, scope: Scope, request: Request<B>) -> Response<OutBody> {
         let (head, _body) = request.into_parts();
-        self.page(scope, &head).unwrap_or_else(|rejection| {
-            let (status, headers, body) = rejection.response("");
-            let mut response = Response::new(Either::Left(Full::new(body)));
-            *response.status_mut() = status;
-            *response.headers_mut() = headers;
-            response
-        })
+        let id = request_id(&head.headers);
+        let mut response = self.page(scope, &head).unwrap_or_else(|rejection| refuse(&rejection, &id));
+        response.headers_mut().insert(REQUEST_ID, id);
+        response
     }
 
     fn page(&self, scope: Scope, head: &Parts) -> Result<Response<OutBody>, Rejection> {
@@ -128,6 +125,17 @@ fn respond(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn refuse(rejection: &Rejection, id: &HeaderValue) -> Response<OutBody> {
+    let (status, headers, body) = rejection.response(id.to_str().unwrap_or_default());
+    let mut response = Response::new(Either::Left(Full::new(body)));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    if let Some(allowed) = response.headers_mut().get_mut(ALLOW) {
+        *allowed = HeaderValue::from_static("GET, HEAD");
+    }
     response
 }
 

@@ -199,11 +199,14 @@ async fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
     bound.map_err(|cause| BindError { address: address.to_string(), cause })
 }
 
-/// A socket that a killed process left behind is replaced; one that answers is not.
+/// A socket that a killed process left behind is replaced; one that answers is not, nor is any other file: connecting
+/// to one is refused in the same words.
 fn bind_unix(path: &PathBuf) -> Result<Socket, BindError> {
-    use std::os::unix::fs::PermissionsExt;
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt};
     let refused = |cause| BindError { address: format!("unix:{}", path.display()), cause };
-    if let Err(error) = std::os::unix::net::UnixStream::connect(path)
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket
+        && let Err(error) = std::os::unix::net::UnixStream::connect(path)
         && error.kind() == io::ErrorKind::ConnectionRefused
     {
         std::fs::remove_file(path).map_err(refused)?;
@@ -230,7 +233,11 @@ where
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let place = Arc::clone(&room).acquire_owned().await.expect("nobody closes it");
+        let place = tokio::select! {
+            biased;
+            place = Arc::clone(&room).acquire_owned() => place.expect("nobody closes it"),
+            () = serving.stop.cancelled() => break,
+        };
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
             // Those that the system has accepted for us already are served as well.

@@ -39,7 +39,8 @@ pub struct Observer {
     metrics: Arc<Metrics>,
 }
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Names a request in every log that it passes.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// RFC 9110 §7.6.3.
 const VIA: HeaderValue = HeaderValue::from_static("1.1 logto-gateway");
@@ -214,7 +215,7 @@ impl Drop for Exchange {
 }
 
 /// The client's own id if it is a sane one, else a new one.
-fn request_id(headers: &HeaderMap) -> HeaderValue {
+pub fn request_id(headers: &HeaderMap) -> HeaderValue {
     let sane = |id: &&HeaderValue| {
         let bytes = id.as_bytes();
         !bytes.is_empty()

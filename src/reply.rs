@@ -7,27 +7,10 @@ use futures_util::{StreamExt, stream};
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use http_body::Frame;
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 
 use crate::connect::ConnectError;
-
-/// A body that is on its way.
-pub type Streaming = UnsyncBoxBody<Bytes, BodyError>;
-
-/// A streamed body broke off.
-#[derive(Debug, Clone, Copy, thiserror::Error)]
-pub enum BodyError {
-    /// The other side closed or garbled it.
-    #[error("the body broke off")]
-    Broken,
-    /// Nothing came for too long.
-    #[error("the body stalled")]
-    Stalled,
-    /// It is larger than allowed.
-    #[error("the body is too large")]
-    TooLarge,
-}
+pub use crate::streaming::{BodyError, Streaming};
 
 /// An answer's body.
 pub enum Body {

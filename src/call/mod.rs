@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::caller::Caller;
 use crate::rejection::Rejection;
-use crate::reply::{BodyError, Streaming};
+use crate::streaming::{BodyError, Streaming};
 use crate::target::Target;
 
 /// What a request may be, beyond its head.

@@ -15,7 +15,7 @@ pub(super) struct Options {
     /// Port on 127.0.0.1; 0 for a free one
     #[arg(long, default_value_t = 3001)]
     port: u16,
-    /// Requests per 10 s, as in front of Logto Cloud; 0 for none, as in Logto OSS
+    /// Requests per 10 s; 0 for none, as in Logto OSS
     #[arg(long, default_value_t = 200, value_name = "REQUESTS")]
     limit: usize,
     /// How long every answer takes, in milliseconds

@@ -27,7 +27,10 @@ pub enum TrustError {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ConnectError {
     /// The host's name has no address.
-    #[error("the name {host} could not be resolved ({cause})")]
+    #[error(
+        "the name {host} could not be resolved ({cause}); check upstream.endpoint (LOGTO_ENDPOINT), and the names \
+         that this machine can resolve"
+    )]
     Dns {
         /** The name. */
         host: String,
@@ -35,7 +38,7 @@ pub enum ConnectError {
         cause: String,
     },
     /// Nobody listens there.
-    #[error("connection to {0} refused")]
+    #[error("connection to {0} refused: nobody listens there; check upstream.endpoint (LOGTO_ENDPOINT)")]
     Refused(Origin),
     /// No connection within `connect_timeout`.
     #[error("no connection to {0} within {1:?} (upstream.connect_timeout)")]

@@ -1,113 +1,122 @@
-//! Clients that leave: what was not sent is never sent, what was sent is finished and learned from.
+//! Clients that leave while they wait: nothing is sent for them, and what was sent already is finished.
 
-use std::time::Duration;
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use logto_gateway::simulator::{Fault, FaultKind};
+use tokio::net::TcpStream;
 
-use futures_util::future::join_all;
-use http::{Method, StatusCode};
-use logto_gateway::simulator::Limiter;
-use tokio::time::{sleep, timeout};
+use crate::harness::Plan;
+use crate::wire::{Served, Wire, get, post, until, within};
 
-use crate::harness::{Plan, World};
+const LEFT: &str = "logto_gateway_caller_requests_total{caller=\"anonymous\",outcome=\"left\"}";
 
-const NEWCOMER: &str = r#"{"username":"newcomer"}"#;
-
-/// A client that leaves after this time, unanswered.
-async fn leaves_after<T>(patience: Duration, client: impl Future<Output = T>) {
-    assert!(timeout(patience, Box::pin(client)).await.is_err(), "it was answered");
+/// A gateway whose only place at Logto is taken by an upload, for as long as the returned client stays.
+async fn occupied() -> (Served, Wire<TcpStream>) {
+    let gateway = Plan::unlimited().set("budget.in_flight_max", "1").serve().await;
+    // From here on no token is asked for: that would take the place as well.
+    assert_eq!(gateway.ask(&get("/api/roles")).await.status, StatusCode::OK);
+    let mut first = gateway.connect().await;
+    let upload = post("/api/user-assets", "0123456789");
+    first.say(&upload[..upload.len() - 1]).await;
+    until(|| gateway.world.gateway.throttle.status().in_flight == 1).await;
+    (gateway, first)
 }
 
-/// A client of a gateway whose next permit is five seconds away: it has so many calls to make first.
-async fn while_busy(world: &World, client: impl Future<Output = ()>) {
-    assert_eq!(world.get("/api/roles").await.status, StatusCode::OK, "it has its token");
-    let paths: Vec<String> = (0..100).map(|n| format!("/api/roles?n={n}")).collect();
-    let busy = join_all(paths.iter().map(|path| world.get(path)));
-    let behind_them = async {
-        sleep(Duration::from_millis(100)).await;
-        Box::pin(client).await;
-    };
-    let (answers, ()) = tokio::join!(busy, behind_them);
-    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
-    sleep(Duration::from_secs(10)).await;
+impl Served {
+    fn waiting(&self) -> usize {
+        self.world.gateway.throttle.status().waiting
+    }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_write_whose_client_leaves_while_it_waits_is_never_sent() {
-    let world = Plan::default().world();
-    let write = world.write(Method::POST, "/api/users", NEWCOMER);
-    while_busy(&world, leaves_after(Duration::from_secs(1), write)).await;
-    assert_eq!(world.received(&Method::POST, "/api/users"), 0);
-    assert_eq!(world.gateway.throttle.status().waiting, 0);
-    assert_eq!(world.gateway.metrics.totals().permits_wasted, 0);
+#[tokio::test]
+async fn a_client_that_leaves_while_its_request_waits_is_noticed_and_nothing_is_sent() {
+    for request in [get("/api/users"), post("/api/users", r#"{"username":"gone"}"#)] {
+        let (gateway, _first) = occupied().await;
+        let mut client = gateway.connect().await;
+        client.say(&request).await;
+        until(|| gateway.waiting() == 1).await;
+        drop(client);
+        until(|| gateway.waiting() == 0).await;
+        until(|| gateway.metric(LEFT) == 1).await;
+        assert_eq!(gateway.world.logto.count(&Method::POST, "/api/users"), 0);
+        assert_eq!(gateway.world.logto.count(&Method::GET, "/api/users"), 0);
+    }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_read_that_everybody_has_left_while_it_waits_is_never_sent() {
-    let world = Plan::default().world();
-    while_busy(&world, async {
-        let clients = join_all((0..3).map(|_| world.get("/api/users")));
-        leaves_after(Duration::from_secs(1), clients).await;
-    })
-    .await;
-    assert_eq!(world.received(&Method::GET, "/api/users"), 0);
+#[tokio::test]
+async fn an_http_2_client_that_resets_a_waiting_request_is_noticed_and_its_connection_goes_on() {
+    for method in [Method::GET, Method::POST] {
+        let (gateway, _first) = occupied().await;
+        let stream = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("it listens");
+        let (mut client, connection) =
+            http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("it speaks HTTP/2");
+        tokio::spawn(connection);
+        let request = |method: &Method, path: &str| {
+            let request = Request::builder().method(method).uri(format!("http://localhost{path}"));
+            let body = if *method == Method::POST { "{\"username\":\"gone\"}" } else { "" };
+            request.header("authorization", "x").body(Full::new(Bytes::from(body))).expect("a request")
+        };
+        let answer = tokio::spawn(client.send_request(request(&method, "/api/users")));
+        until(|| gateway.waiting() == 1).await;
+        answer.abort();
+        until(|| gateway.waiting() == 0).await;
+        until(|| gateway.metric(LEFT) == 1).await;
+        assert_eq!(gateway.world.logto.count(&method, "/api/users"), 0);
+        let refused =
+            within(client.send_request(request(&Method::GET, "/nowhere"))).await.expect("an answer");
+        assert_eq!(refused.status(), StatusCode::NOT_FOUND);
+    }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_read_that_one_still_waits_for_is_sent_though_the_first_has_left() {
-    let world = Plan::default().world();
-    while_busy(&world, async {
-        let (first, second) = (world.get("/api/users"), world.get("/api/users"));
-        let ((), second) = tokio::join!(leaves_after(Duration::from_secs(1), first), second);
-        assert_eq!(second.status, StatusCode::OK);
-    })
-    .await;
-    assert_eq!(world.received(&Method::GET, "/api/users"), 1);
+#[tokio::test]
+async fn a_client_that_leaves_in_the_middle_of_its_body_is_noticed() {
+    let gateway = Plan::unlimited().serve().await;
+    let mut client = gateway.connect().await;
+    let request = post("/api/users", r#"{"username":"gone"}"#);
+    client.say(&request[..request.len() - 1]).await;
+    until(|| gateway.connections() == 1).await;
+    drop(client);
+    until(|| gateway.connections() == 0).await;
+    assert_eq!(gateway.world.received(&Method::POST, "/api/users"), 0);
 }
 
-fn slow() -> World {
-    Plan::unlimited().logto(|logto| logto.latency = Duration::from_secs(1)).world()
+#[tokio::test]
+async fn a_write_that_was_sent_is_finished_once_though_its_client_has_left() {
+    let gateway = Plan::unlimited().serve().await;
+    let before = gateway.ask(&get("/api/users")).await;
+    let late = FaultKind::Latency(std::time::Duration::from_millis(100));
+    gateway.world.logto.fault(Fault::new("/api/users", late).method(Method::POST));
+    let mut client = gateway.connect().await;
+    client.say(&post("/api/users", r#"{"username":"orphan"}"#)).await;
+    until(|| gateway.world.received(&Method::POST, "/api/users") == 1).await;
+    drop(client);
+    until(|| gateway.metric(LEFT) == 1).await;
+    gateway.world.gateway.tasks.close();
+    within(gateway.world.gateway.tasks.wait()).await;
+    let received = gateway.world.logto.received();
+    let writes: Vec<_> =
+        received.iter().filter(|r| r.method == Method::POST && r.path_and_query == "/api/users").collect();
+    assert_eq!((writes.len(), writes[0].status), (1, Some(200)));
+    let after = gateway.ask(&get("/api/users")).await;
+    assert_ne!(after.header("total-number"), before.header("total-number"), "what it changed is read anew");
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_write_whose_client_leaves_after_it_was_sent_is_finished_once_and_dropped_from_the_store() {
-    let world = slow();
-    let before = world.get("/api/users").await;
-    leaves_after(Duration::from_millis(500), world.write(Method::POST, "/api/users", NEWCOMER)).await;
-    sleep(Duration::from_secs(5)).await;
-    assert_eq!(world.received(&Method::POST, "/api/users"), 1);
-    let after = world.get("/api/users").await;
-    assert_eq!(after.header("cache-status"), "logto-gateway; fwd=uri-miss; stored");
-    let total = |answer: &crate::harness::Answer| answer.header("total-number").parse::<u32>().unwrap();
-    assert_eq!(total(&after), total(&before) + 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_waits_for_a_write_whose_client_has_left() {
-    let world = slow();
-    world.get("/api/roles").await;
-    leaves_after(Duration::from_millis(500), world.write(Method::POST, "/api/users", NEWCOMER)).await;
-    world.gateway.tasks.close();
-    assert_eq!(world.gateway.tasks.len(), 1);
-    world.gateway.tasks.wait().await;
-    assert_eq!(world.logto.received().last().and_then(|request| request.status), Some(200));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_read_that_everybody_has_left_after_it_was_sent_is_stored() {
-    let world = slow();
-    world.get("/api/roles").await;
-    leaves_after(Duration::from_millis(500), world.get("/api/users")).await;
-    sleep(Duration::from_secs(5)).await;
-    assert!(world.get("/api/users").await.header("cache-status").starts_with("logto-gateway; hit"));
-    assert_eq!(world.received(&Method::GET, "/api/users"), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_write_that_logtos_limiter_refused_is_not_sent_again_for_a_client_that_has_left() {
-    let world = Plan::unlimited().world();
-    world.get("/api/roles").await;
-    world.logto.set_limiter(Some(Limiter { limit: 0, ..Limiter::default() }));
-    leaves_after(Duration::from_secs(5), world.write(Method::POST, "/api/users", NEWCOMER)).await;
-    world.logto.set_limiter(None);
-    sleep(Duration::from_secs(60)).await;
-    assert_eq!(world.received(&Method::POST, "/api/users"), 1);
+#[tokio::test]
+async fn of_many_who_wait_for_one_answer_one_may_leave() {
+    let (gateway, first) = occupied().await;
+    let mut leaver = gateway.connect().await;
+    leaver.say(&get("/api/users")).await;
+    until(|| gateway.waiting() == 1).await;
+    let mut stayer = gateway.connect().await;
+    stayer.say(&get("/api/users")).await;
+    until(|| gateway.metric("logto_gateway_flights_passengers_total") == 1).await;
+    drop(leaver);
+    until(|| gateway.metric(LEFT) == 1).await;
+    assert_eq!(gateway.waiting(), 1, "the flight goes on");
+    drop(first);
+    assert_eq!(stayer.answer().await.status, StatusCode::OK);
+    assert_eq!(gateway.world.received(&Method::GET, "/api/users"), 1);
 }

@@ -1,8 +1,16 @@
 //! The gateway from outside: promises to its users, one a test.
 
-mod docs;
+mod admin;
+mod check;
+mod cli;
+mod floors;
 mod harness;
+mod heads;
 mod leaving;
-mod pace;
-mod token;
+mod limits;
+mod process;
+mod sockets;
+mod stopping;
+mod tokens;
 mod way;
+mod wire;
