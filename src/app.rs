@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -99,7 +100,6 @@ impl App {
     /// is under way is finished, for `drain_max` at most. Returns whether everything was finished.
     pub async fn serve(self, stop: CancellationToken) -> bool {
         let Self { gateway, admin, listeners, settings, drain_max } = self;
-        let closed = CancellationToken::new();
         let mut clients = JoinSet::new();
         let mut operators = JoinSet::new();
         let (metrics, way) = (Arc::clone(&gateway.metrics), Arc::clone(&gateway));
@@ -111,7 +111,8 @@ impl App {
             stop.clone(),
             data,
         ));
-        // Operators can watch the drain.
+        // Operators can watch the drain: their addresses close after everything else.
+        let never = CancellationToken::new();
         for (name, scope, listener) in
             [("admin", Scope::Admin, Some(listeners.admin)), ("health", Scope::Health, listeners.health)]
         {
@@ -122,7 +123,7 @@ impl App {
                 name,
                 settings.clone(),
                 Arc::clone(&metrics),
-                closed.clone(),
+                never.clone(),
                 page,
             ));
         }
@@ -156,6 +157,7 @@ pub fn assemble(config: &Config, connector: Connector) -> Result<Arc<Gateway>, S
     let intake = Intake::new(config.limits.clone());
     let forward = intake.forward_headers().to_vec();
     Ok(Arc::new(Gateway {
+        places: Semaphore::new(config.listen.requests_max),
         observer: Observer::new(config.log.requests, Arc::clone(&metrics)),
         guard: Guard::new(config.guard.clone()),
         cache: Cache::new(config.cache.clone(), Arc::clone(&metrics), tasks.clone(), Instant::now()),
@@ -182,7 +184,7 @@ fn pay(throttle: Throttle, metrics: Arc<Metrics>) -> Pay {
             let sent = Instant::now();
             let outcome = attempt.await;
             metrics.attempted(AttemptKind::Token, outcome.status().map(|s| s.as_u16()), sent.elapsed());
-            throttle.learn(&permit, &outcome);
+            throttle.learn(&mut permit, &outcome);
             Ok(outcome)
         })
     })

@@ -7,14 +7,17 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
 
-use crate::cache::{Cache, Departure, Entry, Lookup};
+use crate::audience::Audience;
+use crate::cache::{Cache, Departure, Lookup, Purpose};
 use crate::call::{Call, Intake};
 use crate::catalog::Catalog;
 use crate::guard::Guard;
@@ -22,7 +25,7 @@ use crate::link;
 use crate::metrics::{AttemptKind, Metrics};
 use crate::observe::{Exchange, Observer, OutBody};
 use crate::rejection::Rejection;
-use crate::reply::{Body, Failure, Outcome, Reply};
+use crate::reply::{Body, BodyError, Failure, Outcome, Reply, Timing};
 use crate::retry::Retry;
 use crate::target::Target;
 use crate::throttle::{Permit, Throttle};
@@ -33,6 +36,8 @@ use crate::upstream::Upstream;
 pub struct Gateway {
     /// What is known of Logto's routes.
     pub catalog: Arc<Catalog>,
+    /// Places for requests in the house; whoever finds none is refused.
+    pub places: Semaphore,
     /// Leaves the traces.
     pub observer: Arc<Observer>,
     /// Lets in.
@@ -57,6 +62,16 @@ pub struct Gateway {
     pub tasks: TaskTracker,
 }
 
+/// What is to be fetched, for whom, and what for.
+struct Errand {
+    call: Arc<Call>,
+    audience: Arc<Audience>,
+    purpose: Purpose,
+}
+
+/// When to come back if there was no token in time.
+const TOKEN_RETRY: Duration = Duration::from_secs(1);
+
 impl Gateway {
     /// The front door. Every request leaves as one response, one log line, one observation.
     pub async fn handle<B>(self: Arc<Self>, request: Request<B>) -> Response<OutBody>
@@ -66,7 +81,7 @@ impl Gateway {
     {
         let mut exchange = self.observer.begin(request.method(), request.uri(), request.headers());
         let answer = AssertUnwindSafe(self.answer(&mut exchange, request)).catch_unwind().await;
-        exchange.end(answer.unwrap_or(Err(Rejection::Internal)))
+        exchange.end(answer.unwrap_or(Err(Rejection::Internal)), self.throttle.quota())
     }
 
     /// Who asks, what for, and is the answer known already?
@@ -79,49 +94,64 @@ impl Gateway {
         B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
+        let _place = self.places.try_acquire().map_err(|_| Rejection::Crowded)?;
         let (head, body) = request.into_parts();
         self.guard.check_origin(&head)?;
         let target = Target::parse(&head.method, &head.uri, &head.headers, &self.catalog)?;
+        exchange.aims_at(&target);
         let caller = self.guard.admit(&head, &target)?;
-        exchange.learned(&caller, &target);
+        exchange.comes_from(&caller);
         let (id, arrived) = (exchange.request_id().clone(), exchange.started());
         let call = Arc::new(self.intake.read(caller, target, head, body, id, arrived).await?);
-        let reply = match self.cache.lookup(&call, Instant::now()) {
-            Lookup::Fresh(entry) => entry.stored_reply(Instant::now()),
-            Lookup::Stale(entry) => self.fly(&call, Some(entry)).await?,
-            Lookup::Miss => self.fly(&call, None).await?,
-            Lookup::Bypass(why) => Arc::clone(self).fetch(Arc::clone(&call), None).await?.because(why),
+        let now = Instant::now();
+        let reply = match self.cache.lookup(&call, now) {
+            Lookup::Fresh(entry) => entry.stored_reply(now),
+            Lookup::Stale(entry) => self.fly(&call, Purpose::Confirm(entry)).await?,
+            Lookup::Miss => self.fly(&call, Purpose::Fill).await?,
+            Lookup::Bypass(why) => self.fetch_alone(&call).await?.because(why),
             Lookup::OnlyIfCached => return Err(Rejection::NotStored),
         };
         Ok(self.delivered(reply, &call))
     }
 
     /// Many callers, one fetch.
-    async fn fly(self: &Arc<Self>, call: &Arc<Call>, known: Option<Arc<Entry>>) -> Result<Reply, Rejection> {
-        let fetch = || Arc::clone(self).fetch(Arc::clone(call), known);
+    async fn fly(self: &Arc<Self>, call: &Arc<Call>, purpose: Purpose) -> Result<Reply, Rejection> {
+        let fetch = |audience| {
+            let errand = Errand { call: Arc::clone(call), audience, purpose };
+            Arc::clone(self).fetch(errand)
+        };
         match self.cache.fly(call, fetch).await? {
             Some(reply) => Ok(reply),
-            None => Arc::clone(self).fetch(Arc::clone(call), None).await,
+            None => self.fetch_alone(call).await,
         }
     }
 
+    async fn fetch_alone(self: &Arc<Self>, call: &Arc<Call>) -> Result<Reply, Rejection> {
+        let audience = Arc::new(Audience::of_one(call.class, call.deadline));
+        let errand = Errand { call: Arc::clone(call), audience, purpose: Purpose::Pass };
+        Arc::clone(self).fetch(errand).await
+    }
+
     /// As many attempts as the rule and the deadline grant.
-    async fn fetch(self: Arc<Self>, call: Arc<Call>, known: Option<Arc<Entry>>) -> Result<Reply, Rejection> {
+    async fn fetch(self: Arc<Self>, errand: Errand) -> Result<Reply, Rejection> {
+        let mut timing = Timing::default();
         let mut before: Option<Outcome> = None;
-        for attempt in 1.. {
-            let outcome = match (self.attempt(attempt, &call, known.clone()).await, before.take()) {
+        let mut attempt = 1;
+        loop {
+            let outcome = match (self.attempt(attempt, &errand, &mut timing).await, before.take()) {
                 (Ok(outcome), _) => outcome,
                 // Better the answer of the attempt before than the news that there was no time for another one.
-                (Err(no), Some(outcome)) if no.is_about_waiting() => return self.concluded(outcome),
+                (Err(no), Some(outcome)) if no.is_about_waiting() => return self.concluded(outcome, timing),
                 (Err(no), _) => return Err(no),
             };
-            match self.retry.pause_after(attempt, &call, &outcome) {
-                Some(pause) if Instant::now() + pause < call.deadline => sleep(pause).await,
-                _ => return self.concluded(outcome),
+            let (frozen, latest) = (self.throttle.frozen_for().is_some(), errand.audience.standing().latest);
+            match self.retry.pause_after(attempt, &errand.call, &outcome, frozen) {
+                Some(pause) if Instant::now() + pause < latest => sleep(pause).await,
+                _ => return self.concluded(outcome, timing),
             }
             before = Some(outcome);
+            attempt += 1;
         }
-        Err(Rejection::Internal)
     }
 
     /// One attempt. Up to the moment of sending it belongs to whoever waits for it, and ends when they leave; from then
@@ -129,30 +159,44 @@ impl Gateway {
     async fn attempt(
         self: &Arc<Self>,
         number: u32,
-        call: &Arc<Call>,
-        known: Option<Arc<Entry>>,
+        errand: &Errand,
+        timing: &mut Timing,
     ) -> Result<Outcome, Rejection> {
+        let Errand { call, audience, purpose } = errand;
         let (permit, token) = tokio::select! {
             biased;
-            () = call.abandoned.cancelled() => return Err(Rejection::Abandoned),
-            cleared = timeout_at(call.deadline, self.clearance(call)) => cleared.unwrap_or(Err(Rejection::DeadlinePassed))?,
+            () = audience.left() => return Err(Rejection::Abandoned),
+            cleared = self.clearance(errand, timing) => cleared?,
         };
-        let departure = self.cache.depart(call, known, Instant::now());
+        audience.mark_sent();
+        let departure = self.cache.depart(call, purpose.clone(), Instant::now());
         let kind = match (number, departure.validator()) {
             (1, None) => AttemptKind::Call,
             (1, Some(_)) => AttemptKind::Revalidate,
             _ => AttemptKind::Retry,
         };
-        let sending = Arc::clone(self).send(kind, Arc::clone(call), departure, permit, token);
-        self.tasks.spawn(sending).await.map_err(|_panic| Rejection::Internal)
+        let (sent, deadline) = (Instant::now(), audience.standing().latest);
+        let sending = Arc::clone(self).send(kind, Arc::clone(call), departure, permit, token, deadline);
+        let outcome = self.tasks.spawn(sending).await.map_err(|_panic| {
+            self.cache.lost(call, Instant::now());
+            Rejection::Internal
+        });
+        timing.upstream += sent.elapsed();
+        outcome
     }
 
     /// A permit and a token. The token is made sure of first, so that nobody holds a permit only to wait for it, and
     /// taken last, so that it is a good one however long the line was.
-    async fn clearance(&self, call: &Call) -> Result<(Permit, Token), Rejection> {
+    async fn clearance(&self, errand: &Errand, timing: &mut Timing) -> Result<(Permit, Token), Rejection> {
         loop {
-            self.tokens.current().await?;
-            let permit = self.throttle.permit(call).await?;
+            let asked = Instant::now();
+            let until = self.throttle.latest(&errand.audience);
+            let token = timeout_at(until, self.tokens.current()).await;
+            token.unwrap_or(Err(Rejection::WaitTooLong(TOKEN_RETRY)))?;
+            timing.token += asked.elapsed();
+            let queued = Instant::now();
+            let permit = self.throttle.permit(&errand.call, &errand.audience).await?;
+            timing.queue += queued.elapsed();
             if let Some(token) = self.tokens.at_hand() {
                 return Ok((permit, token));
             }
@@ -166,28 +210,30 @@ impl Gateway {
         departure: Departure,
         mut permit: Permit,
         token: Token,
+        deadline: Instant,
     ) -> Outcome {
         permit.spend();
         self.metrics.spent(&call.caller.name, kind);
         let sent = Instant::now();
-        let outcome = self.upstream.send(&call, &token.authorization, departure.validator()).await;
+        let outcome = self.upstream.send(&call, &token.authorization, departure.validator(), deadline).await;
         self.metrics.attempted(kind, outcome.status().map(|s| s.as_u16()), sent.elapsed());
-        let outcome = match self.cache.holds(&call) {
+        let outcome = match self.cache.holds(&departure) {
             Some(max) => outcome.hold(max).await,
             None => outcome,
         };
-        self.throttle.learn(&permit, &outcome);
+        self.throttle.learn(&mut permit, &outcome);
         self.tokens.learn(&token, &outcome);
         self.cache.learn(&call, departure, outcome, Instant::now())
     }
 
     /// The last attempt's outcome, as the client gets it.
-    fn concluded(&self, outcome: Outcome) -> Result<Reply, Rejection> {
+    fn concluded(&self, outcome: Outcome, timing: Timing) -> Result<Reply, Rejection> {
         let throttled = outcome.throttled().is_some();
         let mut reply = match outcome {
             Outcome::Answered(reply) => reply,
             Outcome::Failed(failure) => return Err(rejection(failure)),
         };
+        reply.timing = Some(timing);
         if let (true, None, Some(left)) = (throttled, reply.retry_after(), self.throttle.frozen_for()) {
             reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(left.as_secs() + 1));
         }
@@ -247,6 +293,9 @@ fn rejection(failure: Failure) -> Rejection {
             proxy_error: "connection_terminated",
             cause: "the connection closed before the request was sent".to_owned(),
         },
+        Failure::RequestBody(BodyError::TooLarge) => Rejection::BodyTooLarge,
+        Failure::RequestBody(BodyError::Stalled) => Rejection::BodyTooSlow,
+        Failure::RequestBody(BodyError::Broken) => Rejection::BodyBroken,
         Failure::Broken => Rejection::Broken,
         Failure::BadReply => Rejection::BadReply,
         Failure::TimedOut(patience) => Rejection::UpstreamTimeout(patience),

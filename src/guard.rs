@@ -1,7 +1,10 @@
 //! Who is let in: no browser's page, no stranger's host name, nobody without the right.
 
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use http::request::Parts;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::caller::Caller;
 use crate::rejection::Rejection;
@@ -32,12 +35,22 @@ pub struct Settings {
 pub struct Guard {
     settings: Settings,
     anonymous: Caller,
+    /// The names that anonymous callers gave themselves.
+    names: Mutex<HashSet<Arc<str>>>,
 }
+
+/// How a caller may name itself while nobody is configured, for a fair share of the line and for metrics.
+const CALLER: HeaderName = HeaderName::from_static("x-caller");
+/// A name is a short token.
+const NAME_MAX: usize = 64;
+/// So many names are told apart; whoever comes later is one of the others.
+const NAMES_MAX: usize = 32;
+const OTHER: &str = "other";
 
 impl Guard {
     /// Guards as set.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, anonymous: Caller::anonymous() }
+        Self { settings, anonymous: Caller::anonymous(), names: Mutex::default() }
     }
 
     /// Refuses browsers and strangers; called before anything else of the request is looked at.
@@ -57,8 +70,23 @@ impl Guard {
             Anonymous::Guarded if !harmless && !head.headers.contains_key(header::AUTHORIZATION) => {
                 Err(Rejection::Guarded)
             }
-            Anonymous::Guarded | Anonymous::Open => Ok(self.anonymous.clone()),
+            Anonymous::Guarded | Anonymous::Open => Ok(self.named(&head.headers)),
         }
+    }
+
+    /// The name that an anonymous caller gives itself. It is nobody's word but its own, and opens no door.
+    fn named(&self, headers: &HeaderMap) -> Caller {
+        let Some(name) = headers.get(&CALLER).and_then(sane) else { return self.anonymous.clone() };
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = names.get(name) {
+            return Caller::named(Arc::clone(known));
+        }
+        if names.len() >= NAMES_MAX {
+            return Caller::named(OTHER);
+        }
+        let name: Arc<str> = Arc::from(name);
+        names.insert(Arc::clone(&name));
+        Caller::named(name)
     }
 
     /// A page that rebinds its DNS name to 127.0.0.1 still sends its own name.
@@ -82,6 +110,14 @@ impl Guard {
     }
 }
 
+fn sane(name: &HeaderValue) -> Option<&str> {
+    let is_plain = |name: &&str| {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+        !name.is_empty() && name.len() <= NAME_MAX && name.bytes().all(plain)
+    };
+    name.to_str().ok().filter(is_plain)
+}
+
 /// The name or address in `host[:port]`, a v6 address in its brackets; nothing else is a host.
 fn without_port(host: &str) -> Option<&str> {
     let end = match host.strip_prefix('[') {
@@ -98,7 +134,7 @@ fn check_browser(headers: &HeaderMap) -> Result<(), Rejection> {
     if headers.contains_key(header::ORIGIN) {
         return Err(Rejection::FromBrowser("it carries an Origin"));
     }
-    let foreign = |site: &http::HeaderValue| !matches!(site.as_bytes(), b"none" | b"same-origin");
+    let foreign = |site: &HeaderValue| !matches!(site.as_bytes(), b"none" | b"same-origin");
     if headers.get_all("sec-fetch-site").iter().any(foreign) {
         return Err(Rejection::FromBrowser("Sec-Fetch-Site names another site"));
     }
@@ -111,7 +147,7 @@ fn check_browser(headers: &HeaderMap) -> Result<(), Rejection> {
 /// A WebSocket would be a second way in. Any other offer (Java's client offers h2c on every call) may be ignored
 /// (RFC 9110 §7.8), and is.
 fn check_upgrade(headers: &HeaderMap) -> Result<(), Rejection> {
-    let websocket = |value: &http::HeaderValue| {
+    let websocket = |value: &HeaderValue| {
         value.to_str().is_ok_and(|v| v.split(',').any(|p| p.trim().eq_ignore_ascii_case("websocket")))
     };
     if headers.get_all(header::UPGRADE).iter().any(websocket) {
@@ -241,5 +277,19 @@ mod tests {
             admitted(Anonymous::Deny, "GET", "/api/users", &[("authorization", "x")]),
             "anonymous_denied"
         );
+    }
+
+    #[test]
+    fn anonymous_callers_may_name_themselves_and_no_more_names_are_kept_than_told_apart() {
+        let guard = guard(Anonymous::Open);
+        let name = |name: &str| guard.named(&head("GET", "/api/users", &[("x-caller", name)]).headers).name;
+        assert_eq!(&*name("billing"), "billing");
+        for odd in ["", "two words", "a\"b", &"x".repeat(65)] {
+            assert_eq!(&*name(odd), "anonymous", "{odd}");
+        }
+        for n in 1..NAMES_MAX {
+            assert_eq!(*name(&format!("service-{n}")), *format!("service-{n}"));
+        }
+        assert_eq!((&*name("one-too-many"), &*name("billing")), ("other", "billing"));
     }
 }

@@ -34,6 +34,7 @@ pub mod upstream;
 pub mod call;
 pub mod reply;
 pub mod link;
+pub mod audience;
 pub mod streaming;
 pub mod caller;
 pub mod target;

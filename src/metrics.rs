@@ -93,8 +93,8 @@ pub struct Metrics {
     budget_spent: IntCounterVec,
     permits_wasted: IntCounter,
     log_lines_dropped: IntCounter,
-    queue_waiting: IntGauge,
-    queue_wait: Histogram,
+    queue_waiting: IntGaugeVec,
+    queue_wait: HistogramVec,
     queue_refused: IntCounterVec,
     upstream_throttled: IntCounter,
     frozen_seconds: Counter,
@@ -160,11 +160,12 @@ impl Metrics {
                 "log_lines_dropped_total",
                 "Log lines dropped because the output was blocked.",
             ),
-            queue_waiting: int_gauge(&r, "queue_waiting", "Calls waiting for a permit."),
-            queue_wait: histogram(
+            queue_waiting: int_gauges(&r, "queue_waiting", "Calls waiting for a permit.", &["class"]),
+            queue_wait: histogram_vec(
                 &r,
                 "queue_wait_seconds",
                 "Time that granted calls waited for their permit.",
+                &["class"],
             ),
             queue_refused: counters(
                 &r,
@@ -235,6 +236,10 @@ impl Metrics {
         for reason in ["size", "expired", "dropped"] {
             self.cache_evictions.with_label_values(&[reason]);
         }
+        for class in ["interactive", "batch"] {
+            self.queue_waiting.with_label_values(&[class]);
+            self.queue_wait.with_label_values(&[class]);
+        }
         for listener in ["data", "admin", "health"] {
             self.connections_open.with_label_values(&[listener]);
         }
@@ -290,14 +295,14 @@ impl Metrics {
         self.log_lines_dropped.inc_by(total.saturating_sub(self.log_lines_dropped.get()));
     }
 
-    /// So many calls wait for a permit.
-    pub fn waiting(&self, calls: usize) {
-        self.queue_waiting.set(i64::try_from(calls).unwrap_or(i64::MAX));
+    /// So many calls of a class wait for a permit.
+    pub fn waiting(&self, class: &str, calls: usize) {
+        self.queue_waiting.with_label_values(&[class]).set(i64::try_from(calls).unwrap_or(i64::MAX));
     }
 
-    /// A call was granted its permit after a wait.
-    pub fn waited(&self, wait: Duration) {
-        self.queue_wait.observe(wait.as_secs_f64());
+    /// A call of a class was granted its permit after a wait.
+    pub fn waited(&self, class: &str, wait: Duration) {
+        self.queue_wait.with_label_values(&[class]).observe(wait.as_secs_f64());
     }
 
     /// A call was refused at the line's door: `queue_full`, `wait_too_long`, `frozen` or `draining`.

@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use crate::caller::Caller;
 use crate::catalog::Route;
 use crate::metrics::{CacheResult, Metrics};
-use crate::rejection::Rejection;
-use crate::reply::{Body, Reply, Source, Streaming, Why};
+use crate::rejection::{Rejection, whole_seconds};
+use crate::reply::{Body, Quota, Reply, Source, Streaming, Timing, Why};
 use crate::target::Target;
 
 /// Which requests get a log line.
@@ -92,21 +92,41 @@ impl Exchange {
         &self.request_id
     }
 
-    /// What it is about.
-    pub fn learned(&mut self, caller: &Caller, target: &Target) {
-        self.caller = Some(caller.clone());
+    /// What it asks for.
+    pub fn aims_at(&mut self, target: &Target) {
         self.route = target.route().cloned();
     }
 
+    /// Who asks.
+    pub fn comes_from(&mut self, caller: &Caller) {
+        self.caller = Some(caller.clone());
+    }
+
     /// It ends with a reply or a rejection, and leaves as a response.
-    pub fn end(mut self, answer: Result<Reply, Rejection>) -> Response<OutBody> {
+    ///
+    /// `quota` is told to clients whose request had a part in it: answers from Logto, and refusals for want of it.
+    pub fn end(mut self, answer: Result<Reply, Rejection>, quota: Option<Quota>) -> Response<OutBody> {
         self.ended = true;
         let (mut response, cache, refused) = match answer {
             Ok(reply) => {
-                let source = reply.source;
-                (self.respond(reply), cache_result(&source), None)
+                let (source, timing) = (reply.source, reply.timing);
+                let mut response = self.respond(reply);
+                if let Some(timing) = timing {
+                    tell_pace(response.headers_mut(), quota, &timing);
+                }
+                (response, cache_result(&source), None)
             }
-            Err(rejection) => (self.refuse(&rejection), CacheResult::None, Some(rejection)),
+            Err(rejection) => {
+                let mut response = self.refuse(&rejection);
+                if matches!(
+                    response.status(),
+                    StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+                ) {
+                    let timing = Timing { queue: self.started.elapsed(), ..Timing::default() };
+                    tell_pace(response.headers_mut(), quota, &timing);
+                }
+                (response, CacheResult::None, Some(rejection))
+            }
         };
         response.headers_mut().insert(REQUEST_ID, self.request_id.clone());
         response.headers_mut().append(header::VIA, VIA);
@@ -260,6 +280,20 @@ fn cache_status(source: &Source) -> HeaderValue {
         }
     };
     HeaderValue::try_from(text).expect("ASCII words and digits")
+}
+
+/// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), `Server-Timing` (W3C).
+fn tell_pace(headers: &mut HeaderMap, quota: Option<Quota>, timing: &Timing) {
+    let mut tell = |name: &'static str, text: String| {
+        headers.insert(name, HeaderValue::try_from(text).expect("ASCII words and digits"));
+    };
+    if let Some(Quota { limit, window, remaining, reset }) = quota {
+        tell("ratelimit-policy", format!("\"tenant\";q={limit};w={}", whole_seconds(window)));
+        tell("ratelimit", format!("\"tenant\";r={remaining};t={}", whole_seconds(reset)));
+    }
+    let Timing { queue, token, upstream } = timing;
+    let (queue, token, upstream) = (millis(*queue), millis(*token), millis(*upstream));
+    tell("server-timing", format!("queue;dur={queue}, token;dur={token}, upstream;dur={upstream}"));
 }
 
 fn millis(time: Duration) -> f64 {

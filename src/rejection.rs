@@ -16,7 +16,7 @@ pub enum Rejection {
     #[error("the request is malformed: {0}")]
     Malformed(&'static str),
     /// A method that no resource of the API has.
-    #[error("{0} is not a method of this API")]
+    #[error("{0}")]
     Method(MethodFault),
     /// A browser's page asked.
     #[error("requests from a browser's page are refused: {0}")]
@@ -43,14 +43,17 @@ pub enum Rejection {
     #[error("this operation belongs to signed-in users, not to the Management API; call Logto directly")]
     NotManagementApi,
     /// The request's body came too slowly.
-    #[error("the request's body did not arrive within {0:?} (listen.body_timeout)")]
-    BodyTooSlow(Duration),
+    #[error("the request's body did not arrive in time (listen.body_timeout)")]
+    BodyTooSlow,
     /// The request's body is larger than the door lets in.
-    #[error("the request's body is larger than {0} bytes")]
-    BodyTooLarge(u64),
+    #[error("the request's body is too large (door.body_max; for uploads door.upload_max)")]
+    BodyTooLarge,
     /// The client broke off, or framed its body wrongly.
     #[error("the request's body could not be read")]
     BodyBroken,
+    /// More requests are in the house than it has room for.
+    #[error("too many requests at once (listen.requests_max)")]
+    Crowded,
     /// All held request bodies together have reached their budget.
     #[error("too many request bodies are held at the moment (door.held_bodies_max)")]
     HeldBodiesFull(Duration),
@@ -58,10 +61,10 @@ pub enum Rejection {
     #[error("the waiting line for Logto is full (budget.waiting_max)")]
     QueueFull(Duration),
     /// The wait for a permit would be longer than this call may wait.
-    #[error("this call would have to wait {0:?} for its turn, longer than it may (wait_max or its deadline)")]
+    #[error("this call would have to wait {} s for its turn, longer than it may (wait_max or its deadline)", whole_seconds(*.0))]
     WaitTooLong(Duration),
     /// Logto said 429; nothing is sent until it thaws.
-    #[error("Logto asked for a pause; calls go out again in {0:?}")]
+    #[error("Logto asked for a pause; calls go out again in {} s", whole_seconds(*.0))]
     Frozen(Duration),
     /// There is no token, and why.
     #[error("no access token for Logto: {cause}")]
@@ -109,10 +112,10 @@ pub enum Rejection {
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 pub enum MethodFault {
     /// A method of HTTP that is not passed on.
-    #[error("this")]
+    #[error("this method is not passed on; GET, HEAD, POST, PUT, PATCH and DELETE are")]
     Refused,
     /// A method that HTTP doesn't know.
-    #[error("an unknown one")]
+    #[error("HTTP knows no such method")]
     Unknown,
 }
 
@@ -170,7 +173,7 @@ impl Rejection {
         headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(PROXY_STATUS, proxy_status(&form));
         if let Some(after) = form.retry_after {
-            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(after).max(1)));
         }
         if form.status == S::METHOD_NOT_ALLOWED {
             headers.insert(ALLOW, ALLOWED);
@@ -209,9 +212,10 @@ impl Rejection {
             Self::NotTheApi => form(S::NOT_FOUND, "not_the_api", DENIED),
             Self::NoSuchPage => form(S::NOT_FOUND, "no_such_page", DENIED),
             Self::NotManagementApi => form(S::NOT_FOUND, "not_management_api", DENIED),
-            Self::BodyTooSlow(_) => form(S::REQUEST_TIMEOUT, "request_too_slow", ERROR),
-            Self::BodyTooLarge(_) => form(S::PAYLOAD_TOO_LARGE, "body_too_large", ERROR),
+            Self::BodyTooSlow => form(S::REQUEST_TIMEOUT, "request_too_slow", ERROR),
+            Self::BodyTooLarge => form(S::PAYLOAD_TOO_LARGE, "body_too_large", ERROR),
             Self::BodyBroken => form(S::BAD_REQUEST, "body_broken", ERROR),
+            Self::Crowded => later(S::SERVICE_UNAVAILABLE, "crowded", INTERNAL, &Duration::from_secs(1)),
             Self::HeldBodiesFull(after) => later(S::SERVICE_UNAVAILABLE, "held_bodies_full", INTERNAL, after),
             Self::QueueFull(after) => later(S::TOO_MANY_REQUESTS, "queue_full", DENIED, after),
             Self::WaitTooLong(after) => later(S::TOO_MANY_REQUESTS, "wait_too_long", DENIED, after),
@@ -240,7 +244,7 @@ fn proxy_status(form: &Form) -> HeaderValue {
     HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static("logto-gateway"))
 }
 
-/// `Retry-After` counts whole seconds: rounded up, so that nobody comes too early.
-fn whole_seconds(after: Duration) -> u64 {
+/// HTTP counts in whole seconds: rounded up, so that nobody comes too early.
+pub fn whole_seconds(after: Duration) -> u64 {
     after.as_secs() + u64::from(after.subsec_nanos() > 0)
 }

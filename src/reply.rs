@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
-use http::header::{DATE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, DATE, RETRY_AFTER};
 use http::{HeaderMap, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
@@ -30,6 +30,32 @@ pub struct Reply {
     pub body: Body,
     /// Where it came from.
     pub source: Source,
+    /// What its time was spent on, if it was fetched.
+    pub timing: Option<Timing>,
+}
+
+/// What a fetch's time was spent on, over all its attempts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Waiting in line.
+    pub queue: Duration,
+    /// Waiting for a token.
+    pub token: Duration,
+    /// From sending to the answer.
+    pub upstream: Duration,
+}
+
+/// What is left of the budget, for clients that want to know (draft-ietf-httpapi-ratelimit-headers-11).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quota {
+    /// Requests per window that Logto allows the tenant.
+    pub limit: u32,
+    /// The window.
+    pub window: Duration,
+    /// Calls that would go out at once.
+    pub remaining: u32,
+    /// When one more could.
+    pub reset: Duration,
 }
 
 /// Where an answer came from, in the words of RFC 9211.
@@ -80,7 +106,7 @@ impl Source {
 impl Reply {
     /// An answer as it came, before the cache has had its say.
     pub fn new(status: StatusCode, headers: HeaderMap, body: Body) -> Self {
-        Self { status, headers, body, source: Source::forwarded(Why::Bypass) }
+        Self { status, headers, body, source: Source::forwarded(Why::Bypass), timing: None }
     }
 
     /// Takes the body in, if it ends within `max` bytes; a longer one streams on, nothing of it lost.
@@ -98,6 +124,15 @@ impl Reply {
             }
         }
         Ok(Self { body: Body::Held(joined(parts, size)), ..self })
+    }
+
+    /// The same for an answer whose status says enough: a body that breaks off is left out.
+    pub async fn hold_or_empty(self, max: usize) -> Self {
+        let (status, mut headers) = (self.status, self.headers.clone());
+        self.hold(max).await.unwrap_or_else(|_| {
+            headers.remove(CONTENT_LENGTH);
+            Self::new(status, headers, Body::Held(Bytes::new()))
+        })
     }
 
     /// The same answer, with the reason why it was forwarded.
@@ -167,6 +202,9 @@ pub enum Failure {
     /// The answer was not HTTP: perhaps processed.
     #[error("the answer could not be parsed")]
     BadReply,
+    /// The client's own body broke off on the way: surely not processed, since Logto never had all of it.
+    #[error("the request's body ended early: {0}")]
+    RequestBody(BodyError),
     /// No head in time: perhaps processed.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
@@ -175,7 +213,7 @@ pub enum Failure {
 impl Failure {
     /// Whether Logto surely did nothing, so that any method may be tried again.
     pub fn surely_not_processed(&self) -> bool {
-        matches!(self, Self::NotConnected(_) | Self::NotSent)
+        matches!(self, Self::NotConnected(_) | Self::NotSent | Self::RequestBody(_))
     }
 }
 
@@ -218,6 +256,14 @@ impl Outcome {
                 || e.code == "auth.exceed_token_limit"
                 || e.code.starts_with("connector.")
         })
+    }
+
+    /// A refusal that Logto never saw: an edge before it answered 403 with a page of its own.
+    pub fn is_edge_page(&self) -> bool {
+        let Self::Answered(reply) = self else { return false };
+        reply.status == StatusCode::FORBIDDEN
+            && !reply.headers.contains_key("logto-core-request-id")
+            && self.logto_error().is_none()
     }
 
     /// `code` and `data.code` of Logto's own error body; `None` for anything else, an edge's page for instance.
@@ -353,12 +399,7 @@ mod tests {
     fn streaming(parts: &'static [&'static str]) -> Reply {
         let frames = stream::iter(parts.iter().map(|p| Ok(Frame::data(Bytes::from_static(p.as_bytes())))));
         let body = Body::Streaming(StreamBody::new(frames).boxed_unsync());
-        Reply {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            body,
-            source: Source::forwarded(Why::Bypass),
-        }
+        Reply::new(StatusCode::OK, HeaderMap::new(), body)
     }
 
     #[tokio::test]

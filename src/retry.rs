@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 use tower::retry::budget::{Budget, TpsBudget};
 
 use crate::call::Call;
@@ -40,7 +40,14 @@ impl Retry {
 
     /// After attempt number `attempt` (from 1) ended like this: how long to pause before the next one, if there is to
     /// be one.
-    pub fn pause_after(&self, attempt: u32, call: &Call, outcome: &Outcome) -> Option<Duration> {
+    /// While `frozen` nothing is tried again that only adds to the load; what the limiter itself refused waits in line.
+    pub fn pause_after(
+        &self,
+        attempt: u32,
+        call: &Call,
+        outcome: &Outcome,
+        frozen: bool,
+    ) -> Option<Duration> {
         if attempt == 1 {
             self.budget.deposit();
         }
@@ -49,13 +56,14 @@ impl Retry {
         }
         match self.reason(call, outcome)? {
             Reason::Token | Reason::Limiter => Some(Duration::ZERO),
+            Reason::Trouble if frozen => None,
             Reason::Trouble => self.budget.withdraw().then(|| backed_off(attempt)),
         }
     }
 
     fn reason(&self, call: &Call, outcome: &Outcome) -> Option<Reason> {
         let replayable = call.is_replayable();
-        let harmless = matches!(call.target.method, Method::GET | Method::HEAD);
+        let harmless = !call.target.is_write();
         match outcome {
             _ if outcome.refuses_token(self.api) => replayable.then_some(Reason::Token),
             _ if outcome.throttled().is_some() => {
@@ -96,6 +104,8 @@ fn backed_off(attempt: u32) -> Duration {
 mod tests {
     use bytes::Bytes;
     use http::HeaderMap;
+
+    use http::Method;
 
     use super::*;
     use crate::call::sample::{ask, get};
@@ -157,7 +167,7 @@ mod tests {
                 [(&read[..], expected[0]), (&held[..], expected[1]), (&streamed[..], expected[2])]
             {
                 for call in calls {
-                    let pause = retry(3).pause_after(1, call, outcome);
+                    let pause = retry(3).pause_after(1, call, outcome, false);
                     assert_eq!(pause.is_some(), again, "{what}: {}", call.target.method);
                 }
             }
@@ -165,14 +175,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn while_the_line_is_frozen_nothing_but_the_limiters_own_refusal_waits_for_another_turn() {
+        let call = get("/api/users").call();
+        let again = |outcome| retry(3).pause_after(1, &call, &outcome, true).is_some();
+        assert_eq!((again(not_connected()), again(answered(503, None, ""))), (false, false));
+        assert_eq!((again(answered(429, None, "")), again(answered(401, None, EXPIRED))), (true, true));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn attempts_end_at_their_maximum_whatever_the_reason() {
         let call = get("/api/users").call();
         for outcome in [not_connected(), answered(429, None, ""), answered(401, None, EXPIRED)] {
             let retry = retry(3);
-            let again = [1, 2, 3, 4].map(|attempt| retry.pause_after(attempt, &call, &outcome).is_some());
+            let again =
+                [1, 2, 3, 4].map(|attempt| retry.pause_after(attempt, &call, &outcome, false).is_some());
             assert_eq!(again, [true, true, false, false]);
         }
-        assert!(self::retry(1).pause_after(1, &call, &not_connected()).is_none());
+        assert!(self::retry(1).pause_after(1, &call, &not_connected(), false).is_none());
     }
 
     #[tokio::test(start_paused = true)]
@@ -181,12 +200,14 @@ mod tests {
         let retry = retry(40);
         for attempt in 1..=9 {
             let longest = Duration::from_millis(100 * (1 << (attempt - 1))).min(Duration::from_secs(2));
-            let pause = retry.pause_after(attempt, &call, &not_connected()).expect("within its budget");
+            let pause =
+                retry.pause_after(attempt, &call, &not_connected(), false).expect("within its budget");
             assert!(longest / 2 <= pause && pause <= longest, "{attempt}: {pause:?}");
         }
         for attempt in [12, 39] {
             tokio::time::advance(Duration::from_secs(10)).await;
-            let pause = retry.pause_after(attempt, &call, &not_connected()).expect("within its budget");
+            let pause =
+                retry.pause_after(attempt, &call, &not_connected(), false).expect("within its budget");
             assert!(
                 Duration::from_secs(1) <= pause && pause <= Duration::from_secs(2),
                 "{attempt}: {pause:?}"
@@ -198,7 +219,7 @@ mod tests {
     async fn a_limiters_refusal_and_a_dead_token_are_no_reason_to_pause() {
         let call = get("/api/users").call();
         for outcome in [answered(429, Some("30"), ""), answered(401, None, EXPIRED)] {
-            assert_eq!(retry(3).pause_after(1, &call, &outcome), Some(Duration::ZERO));
+            assert_eq!(retry(3).pause_after(1, &call, &outcome, false), Some(Duration::ZERO));
         }
     }
 
@@ -207,12 +228,12 @@ mod tests {
         let call = get("/api/users").call();
         let retry = retry(2);
         let granted = |calls: usize| {
-            (0..calls).filter(|_| retry.pause_after(1, &call, &not_connected()).is_some()).count()
+            (0..calls).filter(|_| retry.pause_after(1, &call, &not_connected(), false).is_some()).count()
         };
         let in_an_outage = granted(1000);
         assert!((100..=111).contains(&in_an_outage), "{in_an_outage}");
         for outcome in [answered(429, None, ""), answered(401, None, EXPIRED)] {
-            assert!(retry.pause_after(1, &call, &outcome).is_some(), "these have bounds of their own");
+            assert!(retry.pause_after(1, &call, &outcome, false).is_some(), "these have bounds of their own");
         }
         tokio::time::advance(Duration::from_secs(11)).await;
         assert_eq!(granted(10), 10, "ten a window of ten seconds, however few calls there are");

@@ -68,9 +68,9 @@ impl Target {
         &self.key
     }
 
-    /// Neither GET nor HEAD: it may change something (RFC 9110 §9.2.1).
+    /// It may change something: neither GET nor HEAD (RFC 9110 §9.2.1), or one of the few GETs of Logto that write.
     pub fn is_write(&self) -> bool {
-        !matches!(self.method, Method::GET | Method::HEAD)
+        !matches!(self.method, Method::GET | Method::HEAD) || self.route().is_some_and(|route| route.writes())
     }
 
     /// The answer may hold secrets in clear, or the call mints a credential. An unknown route counts as such.

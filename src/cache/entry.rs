@@ -27,6 +27,20 @@ const OVERHEAD: usize = 1024;
 const HEADER_OVERHEAD: usize = 96;
 
 impl Entry {
+    /// An answer, copied: what came in one read shares its buffer with whatever came with it, and would keep all of it
+    /// in memory.
+    pub(super) fn new(
+        status: StatusCode,
+        headers: &HeaderMap,
+        body: &Bytes,
+        fetched: Instant,
+        fresh_for: Duration,
+        depends: Snapshot,
+    ) -> Self {
+        let (headers, body) = (copied(headers), Bytes::copy_from_slice(body));
+        Self { status, headers, body, fetched, fresh_for, depends }
+    }
+
     /// The validator with which Logto can be asked whether it still holds.
     pub fn etag(&self) -> Option<&HeaderValue> {
         self.headers.get(header::ETAG)
@@ -50,12 +64,8 @@ impl Entry {
     }
 
     pub(super) fn reply(&self, source: Source) -> Reply {
-        Reply {
-            status: self.status,
-            headers: self.headers.clone(),
-            body: Body::Held(self.body.clone()),
-            source,
-        }
+        let body = Body::Held(self.body.clone());
+        Reply { source, ..Reply::new(self.status, self.headers.clone(), body) }
     }
 
     /// The same answer, confirmed by a 304: every header that the 304 carries replaces the stored ones of its name, all
@@ -68,6 +78,7 @@ impl Entry {
         depends: Snapshot,
     ) -> Self {
         let mut headers = self.headers.clone();
+        let by = copied(by);
         // A 304's length would be that of the body it doesn't have.
         for name in by.keys().filter(|name| *name != header::CONTENT_LENGTH) {
             headers.remove(name);
@@ -84,4 +95,20 @@ impl Entry {
             self.headers.iter().map(|(n, v)| n.as_str().len() + v.len() + HEADER_OVERHEAD).sum();
         u32::try_from(key.len() + headers + self.body.len() + OVERHEAD).unwrap_or(u32::MAX)
     }
+}
+
+/// The same headers in a buffer of their own, all values in one; the length is that of the body, which is known.
+fn copied(headers: &HeaderMap) -> HeaderMap {
+    let all: Bytes = headers.values().flat_map(|value| value.as_bytes().iter().copied()).collect();
+    let mut copy = HeaderMap::with_capacity(headers.len());
+    let mut start = 0;
+    for (name, value) in headers {
+        let end = start + value.len();
+        if let Ok(value) = HeaderValue::from_maybe_shared(all.slice(start..end)) {
+            copy.append(name.clone(), value);
+        }
+        start = end;
+    }
+    copy.remove(header::CONTENT_LENGTH);
+    copy
 }

@@ -3,19 +3,20 @@
 use std::collections::HashMap;
 use std::collections::hash_map;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use http::{HeaderMap, StatusCode};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::effect::may_be_shared;
 use super::generations::Snapshot;
+use crate::audience::Audience;
+use crate::call::Call;
 use crate::rejection::Rejection;
-use crate::reply::{Body, Reply, Source};
+use crate::reply::{Body, Reply, Source, Timing};
 
 /// The flights under way, by key. A flight belongs to nobody aboard: it lands though its first passenger has left.
 pub(super) struct Flights {
@@ -27,10 +28,8 @@ struct Flight {
     /// What its answer depends on, as it was when it was made: nobody boards after a change.
     depends: Snapshot,
     landing: watch::Sender<Option<Landing>>,
-    /// Cancelled when the last passenger leaves.
-    abandoned: CancellationToken,
-    /// Counted under the lock of `aloft`.
-    seats: AtomicUsize,
+    /// Those aboard; changed under the lock of `aloft`.
+    audience: Arc<Audience>,
 }
 
 /// How a flight ended.
@@ -38,7 +37,8 @@ struct Flight {
 enum Landing {
     /// Everybody aboard may have it.
     Shared(Arc<Held>),
-    /// The body is too large to be held: whoever comes first takes it, the others fetch for themselves.
+    /// Its body is too large to be held, or it says that it is meant for one: whoever comes first takes it, the others
+    /// fetch for themselves.
     ForOne(Arc<Mutex<Option<Reply>>>),
     Refused(Rejection),
 }
@@ -49,9 +49,11 @@ struct Held {
     headers: HeaderMap,
     body: Bytes,
     source: Source,
+    timing: Option<Timing>,
 }
 
 /// What a passenger gets.
+#[expect(clippy::large_enum_variant, reason = "it is handed over once, and nearly always a reply")]
 pub(super) enum Arrival {
     Reply(Reply),
     /// Somebody else took the only one there was.
@@ -73,15 +75,14 @@ impl Flights {
         Self { aloft: Arc::default(), tasks }
     }
 
-    /// Boards the flight for `key`, or starts it: `fetch` is called for a new one, with the token that tells when nobody
-    /// is aboard any more.
+    /// Boards the flight for `key`, or starts it: `fetch` is called for a new one, with those aboard.
     pub(super) fn board<F>(
         &self,
         key: &str,
         depends: Snapshot,
         may_board: impl Fn(&Snapshot) -> bool,
-        abandoned: &CancellationToken,
-        fetch: impl FnOnce() -> F,
+        call: &Call,
+        fetch: impl FnOnce(Arc<Audience>) -> F,
     ) -> Seat
     where
         F: Future<Output = Result<Reply, Rejection>> + Send + 'static,
@@ -89,20 +90,16 @@ impl Flights {
         let mut aloft = lock(&self.aloft);
         if let Some(flight) = aloft.get(key)
             && may_board(&flight.depends)
-            && !flight.abandoned.is_cancelled()
+            && flight.audience.join(call.class, call.deadline)
         {
-            flight.seats.fetch_add(1, Ordering::Relaxed);
             return self.seat(flight, key, true);
         }
-        let flight = Arc::new(Flight {
-            depends,
-            landing: watch::Sender::new(None),
-            abandoned: abandoned.clone(),
-            seats: AtomicUsize::new(1),
-        });
+        let audience = Arc::new(Audience::of_one(call.class, call.deadline));
+        let flight =
+            Arc::new(Flight { depends, landing: watch::Sender::new(None), audience: Arc::clone(&audience) });
         aloft.insert(key.into(), Arc::clone(&flight));
         drop(aloft);
-        self.tasks.spawn(land(Arc::clone(&self.aloft), key.into(), Arc::clone(&flight), fetch()));
+        self.tasks.spawn(land(Arc::clone(&self.aloft), key.into(), Arc::clone(&flight), fetch(audience)));
         self.seat(&flight, key, false)
     }
 
@@ -128,10 +125,10 @@ async fn land<F>(
 {
     let fetched = AssertUnwindSafe(fetch).catch_unwind().await;
     let landing = match fetched.unwrap_or(Err(Rejection::Internal)) {
-        Ok(Reply { status, headers, body: Body::Held(body), source }) => {
-            Landing::Shared(Arc::new(Held { status, headers, body, source }))
+        Ok(Reply { status, headers, body: Body::Held(body), source, timing }) if may_be_shared(&headers) => {
+            Landing::Shared(Arc::new(Held { status, headers, body, source, timing }))
         }
-        Ok(streaming) => Landing::ForOne(Arc::new(Mutex::new(Some(streaming)))),
+        Ok(reply) => Landing::ForOne(Arc::new(Mutex::new(Some(reply)))),
         Err(rejection) => Landing::Refused(rejection),
     };
     take_down(&aloft, &key, &flight);
@@ -147,6 +144,11 @@ fn take_down(aloft: &Mutex<HashMap<Box<str>, Arc<Flight>>>, key: &str, flight: &
 }
 
 impl Seat {
+    /// Whether the call is on its way.
+    pub(super) fn was_sent(&self) -> bool {
+        self.flight.audience.standing().sent
+    }
+
     /// Waits for the landing.
     pub(super) async fn arrival(&mut self) -> Result<Arrival, Rejection> {
         let landed = self.landing.wait_for(Option::is_some).await.map_err(|_| Rejection::Internal)?;
@@ -165,11 +167,9 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut aloft = lock(&self.aloft);
-        if self.flight.seats.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.flight.abandoned.cancel();
-            if aloft.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
-                aloft.remove(&self.key);
-            }
+        let was_last = self.flight.audience.leave();
+        if was_last && aloft.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+            aloft.remove(&self.key);
         }
     }
 }
@@ -187,6 +187,7 @@ impl Held {
             headers: self.headers.clone(),
             body: Body::Held(self.body.clone()),
             source,
+            timing: self.timing,
         }
     }
 }

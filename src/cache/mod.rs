@@ -1,5 +1,6 @@
 //! What Logto answered before, and whether it still holds.
 
+mod effect;
 mod entry;
 mod flight;
 mod generations;
@@ -9,21 +10,25 @@ mod tests;
 mod tests_asked;
 #[cfg(test)]
 mod tests_flights;
+mod wish;
 
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use moka::notification::RemovalCause;
 use moka::policy::EvictionPolicy;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
+use self::effect::{Effect, effect, may_be_shared};
 use self::flight::{Arrival, Flights};
 use self::generations::Generations;
+use self::wish::Wish;
+use crate::audience::Audience;
 use crate::call::{Body as RequestBody, Call};
-use crate::catalog::{Changes, Class};
+use crate::catalog::Class;
 use crate::metrics::{CacheResult, Metrics};
 use crate::rejection::Rejection;
 use crate::reply::{Body, Outcome, Reply, Source, Why};
@@ -45,11 +50,8 @@ pub struct Settings {
 /// A write whose outcome is unknown may still take effect until Logto's own socket timeout has passed.
 const DOUBT: Duration = Duration::from_secs(120);
 
-/// Some clients' `fetch` sends `no-cache` with every call: one confirmation in this time has to do.
-const CONFIRM_INTERVAL: Duration = Duration::from_secs(5);
-
-/// What an answer costs nothing to be told: present on every answer that reached Logto, absent on an edge's page.
-const LOGTO_REQUEST_ID: &str = "logto-core-request-id";
+/// When to come back after a deadline that passed while a flight was still waiting for its turn.
+const LINE_RETRY: Duration = Duration::from_secs(1);
 
 /// The room.
 pub struct Cache {
@@ -74,19 +76,40 @@ pub enum Lookup {
     OnlyIfCached,
 }
 
-/// What an attempt must know of the store at the moment it is sent.
+/// What an attempt is made for, as far as the store is concerned.
+#[derive(Clone)]
+pub enum Purpose {
+    /// To be stored.
+    Fill,
+    /// To be confirmed by Logto, or replaced.
+    Confirm(Arc<Entry>),
+    /// To be passed on.
+    Pass,
+}
+
+/// What is known of the store at the moment an attempt is sent.
 pub struct Departure {
+    purpose: Purpose,
+    at: Instant,
     depends: Snapshot,
     /// No write of unknown outcome could still change it at that moment; one since then shows in what it depends on.
     certain: bool,
-    /// What Logto is asked to confirm.
-    known: Option<Arc<Entry>>,
 }
 
 impl Departure {
     /// The validator to send along.
-    pub fn validator(&self) -> Option<&http::HeaderValue> {
-        self.known.as_deref().and_then(Entry::etag)
+    pub fn validator(&self) -> Option<&HeaderValue> {
+        match &self.purpose {
+            Purpose::Confirm(entry) => entry.etag(),
+            Purpose::Fill | Purpose::Pass => None,
+        }
+    }
+
+    fn why(&self) -> Why {
+        match self.purpose {
+            Purpose::Confirm(_) => Why::Stale,
+            Purpose::Fill | Purpose::Pass => Why::UriMiss,
+        }
     }
 }
 
@@ -129,10 +152,14 @@ impl Cache {
         if call.target.is_write() {
             return Lookup::Bypass(Why::Method);
         }
-        if !self.is_storable(call) {
-            return Lookup::Bypass(Why::Bypass);
-        }
         let wish = Wish::of(&call.headers);
+        if !self.is_storable(call) {
+            return if wish == Wish::OnlyIfCached {
+                Lookup::OnlyIfCached
+            } else {
+                Lookup::Bypass(Why::Bypass)
+            };
+        }
         if wish == Wish::NoStore || !matches!(call.body, RequestBody::Empty) {
             return Lookup::Bypass(Why::Request);
         }
@@ -149,111 +176,90 @@ impl Cache {
         }
     }
 
-    /// Boards the flight that fetches `call`, or starts one. `None`: the answer was too large to share, and somebody
-    /// else has it; this call has to be fetched by itself.
+    /// Boards the flight that fetches `call`, or starts one: `fetch` is told who waits for it. `None`: the answer could
+    /// not be shared, and somebody else has it; this call has to be fetched by itself.
     ///
     /// Each passenger keeps its own deadline. The flight goes on without any, once it was sent.
-    pub async fn fly<F>(&self, call: &Call, fetch: impl FnOnce() -> F) -> Result<Option<Reply>, Rejection>
+    pub async fn fly<F>(
+        &self,
+        call: &Call,
+        fetch: impl FnOnce(Arc<Audience>) -> F,
+    ) -> Result<Option<Reply>, Rejection>
     where
         F: Future<Output = Result<Reply, Rejection>> + Send + 'static,
     {
         let depends = self.generations.snapshot(&call.target.reads());
         let may_board = |snapshot: &Snapshot| self.generations.is_current(snapshot);
-        let mut seat = self.flights.board(&key(call), depends, may_board, &call.abandoned, fetch);
+        let mut seat = self.flights.board(&key(call), depends, may_board, call, fetch);
         if seat.collapsed {
             self.metrics.boarded();
         }
-        let arrival = timeout_at(call.deadline, seat.arrival()).await;
-        match arrival.unwrap_or(Err(Rejection::DeadlinePassed))? {
-            Arrival::Reply(reply) => Ok(Some(reply)),
-            Arrival::FetchAlone => Ok(None),
+        match timeout_at(call.deadline, seat.arrival()).await {
+            Ok(Ok(Arrival::Reply(reply))) => Ok(Some(reply)),
+            Ok(Ok(Arrival::FetchAlone)) => Ok(None),
+            Ok(Err(rejection)) => Err(rejection),
+            Err(_elapsed) if seat.was_sent() => Err(Rejection::DeadlinePassed),
+            Err(_elapsed) => Err(Rejection::WaitTooLong(LINE_RETRY)),
         }
     }
 
     /// To be called at the moment an attempt is sent: what it reads is compared with what was changed since.
-    pub fn depart(&self, call: &Call, known: Option<Arc<Entry>>, now: Instant) -> Departure {
-        let reads = if self.is_storable(call) { call.target.reads() } else { Vec::new() };
+    pub fn depart(&self, call: &Call, purpose: Purpose, now: Instant) -> Departure {
+        let reads = if matches!(purpose, Purpose::Pass) { Vec::new() } else { call.target.reads() };
         let depends = self.generations.snapshot(&reads);
-        Departure { certain: self.generations.is_certain(&depends, now), depends, known }
+        Departure { certain: self.generations.is_certain(&depends, now), depends, purpose, at: now }
     }
 
     /// How much of an answer's body is to be taken in before it is learned from; `None` if it streams through.
-    pub fn holds(&self, call: &Call) -> Option<usize> {
-        (self.is_storable(call) && call.target.method == Method::GET).then_some(self.settings.body_max)
+    pub fn holds(&self, departure: &Departure) -> Option<usize> {
+        (!matches!(departure.purpose, Purpose::Pass)).then_some(self.settings.body_max)
     }
 
     /// Learns from an attempt: stores what may be stored, drops what a write has changed, and turns a confirmation into
     /// the answer it confirms. To be called before the client sees the outcome.
     pub fn learn(&self, call: &Call, departure: Departure, outcome: Outcome, now: Instant) -> Outcome {
-        self.drop_changed(call, &outcome, now);
-        match outcome {
-            Outcome::Answered(reply) if self.holds(call).is_some() => {
-                Outcome::Answered(self.learn_from_read(call, departure, reply, now))
+        self.drop_changed(call, effect(&outcome), now);
+        match (outcome, &departure.purpose) {
+            (Outcome::Answered(reply), Purpose::Fill | Purpose::Confirm(_)) => {
+                Outcome::Answered(self.learn_from_read(call, departure, reply))
             }
-            other => other,
+            (other, _) => other,
         }
     }
 
-    fn learn_from_read(&self, call: &Call, departure: Departure, reply: Reply, now: Instant) -> Reply {
-        let fresh_for = self.ttl(call);
-        match (reply.status, reply.body, departure.known) {
-            (StatusCode::NOT_MODIFIED, _, Some(known)) => {
-                let entry = known.confirmed(&reply.headers, now, fresh_for, departure.depends);
-                self.keep(
-                    call,
-                    entry,
-                    Source::Forwarded { why: Why::Stale, confirmed: true, stored: true, collapsed: false },
-                    departure.certain,
-                )
-            }
-            (StatusCode::OK, Body::Held(body), known) if may_be_stored(&reply.headers) => {
-                let why = if known.is_some() { Why::Stale } else { Why::UriMiss };
-                let depends = departure.depends;
-                let entry = Entry {
-                    status: reply.status,
-                    headers: reply.headers,
-                    body,
-                    fetched: now,
-                    fresh_for,
-                    depends,
-                };
-                self.keep(
-                    call,
-                    entry,
-                    Source::Forwarded { why, confirmed: false, stored: true, collapsed: false },
-                    departure.certain,
-                )
-            }
-            (status, body, known) => {
-                let why = if known.is_some() { Why::Stale } else { Why::UriMiss };
-                Reply { status, headers: reply.headers, body, source: Source::forwarded(why) }
-            }
-        }
+    /// The attempt came to no end that anybody knows of: it may have done what was asked.
+    pub fn lost(&self, call: &Call, now: Instant) {
+        self.drop_changed(call, Effect::Unknown, now);
     }
 
-    /// Stores `entry` unless what it depends on has changed since it was asked for, or was about to change then.
-    fn keep(&self, call: &Call, entry: Entry, source: Source, certain: bool) -> Reply {
-        let kept = certain && self.generations.is_current(&entry.depends) && !entry.fresh_for.is_zero();
-        let Source::Forwarded { why, confirmed, collapsed, .. } = source else { return entry.reply(source) };
-        let reply = entry.reply(Source::Forwarded { why, confirmed, stored: kept, collapsed });
-        if kept {
+    fn learn_from_read(&self, call: &Call, departure: Departure, reply: Reply) -> Reply {
+        let (why, fresh_for) = (departure.why(), self.ttl(call));
+        let Departure { purpose, at, depends, certain } = departure;
+        let (entry, confirmed) = match (reply.status, reply.body, purpose) {
+            (StatusCode::NOT_MODIFIED, _, Purpose::Confirm(known)) => {
+                (known.confirmed(&reply.headers, at, fresh_for, depends), true)
+            }
+            (StatusCode::OK, Body::Held(body), _) => {
+                (Entry::new(reply.status, &reply.headers, &body, at, fresh_for, depends), false)
+            }
+            (status, body, _) => return Reply::new(status, reply.headers, body).because(why),
+        };
+        let stored = certain
+            && may_be_shared(&reply.headers)
+            && !fresh_for.is_zero()
+            && self.generations.is_current(&entry.depends);
+        let answer = entry.reply(Source::Forwarded { why, confirmed, stored, collapsed: false });
+        if stored {
             self.entries.insert(key(call).into(), Arc::new(entry));
         }
-        reply
+        answer
     }
 
-    fn drop_changed(&self, call: &Call, outcome: &Outcome, now: Instant) {
-        let effect = effect(outcome);
-        if effect == Effect::None {
-            return;
-        }
-        let changes = call.target.changes();
-        if changes == Changes::Tags(Vec::new()) {
-            return;
-        }
+    fn drop_changed(&self, call: &Call, effect: Effect, now: Instant) {
         match effect {
-            Effect::Unknown => self.generations.doubt(&changes, now + DOUBT),
-            Effect::Done | Effect::None => self.generations.advance(&changes),
+            Effect::None => {}
+            Effect::Done => self.generations.advance(&call.target.changes()),
+            Effect::Unknown => self.generations.doubt(&call.target.changes(), now + DOUBT),
         }
     }
 
@@ -294,79 +300,14 @@ pub struct Status {
 fn key(call: &Call) -> Cow<'_, str> {
     match call.target.route() {
         Some(route) if route.localised => {
-            let language = call.headers.get(header::ACCEPT_LANGUAGE).map_or(&b""[..], |v| v.as_bytes());
-            Cow::Owned(format!("{}\n{}", call.target.key(), String::from_utf8_lossy(language)))
+            let languages = call.headers.get_all(header::ACCEPT_LANGUAGE).iter();
+            let languages = languages.map(|line| String::from_utf8_lossy(line.as_bytes()));
+            let joined: Vec<Cow<'_, str>> =
+                std::iter::once(Cow::Borrowed(call.target.key())).chain(languages).collect();
+            Cow::Owned(joined.join("\n"))
         }
         _ => Cow::Borrowed(call.target.key()),
     }
-}
-
-/// What an attempt did to Logto's data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Effect {
-    /// Surely nothing.
-    None,
-    /// What was asked, or a part of it.
-    Done,
-    /// Nobody knows, and it may still be done.
-    Unknown,
-}
-
-fn effect(outcome: &Outcome) -> Effect {
-    match outcome {
-        Outcome::Failed(failure) if failure.surely_not_processed() => Effect::None,
-        Outcome::Failed(_) => Effect::Unknown,
-        Outcome::Answered(reply) if reply.status.is_client_error() => Effect::None,
-        Outcome::Answered(reply)
-            if reply.status.is_server_error() && !reply.headers.contains_key(LOGTO_REQUEST_ID) =>
-        {
-            Effect::Unknown
-        }
-        Outcome::Answered(_) => Effect::Done,
-    }
-}
-
-/// Logto's answers carry neither; whoever adds them means it.
-fn may_be_stored(headers: &HeaderMap) -> bool {
-    let forbids = |value: &http::HeaderValue| {
-        value.to_str().is_ok_and(|v| directives(v).any(|d| d == "no-store" || d == "private"))
-    };
-    !headers.contains_key(header::SET_COOKIE) && !headers.get_all(header::CACHE_CONTROL).iter().any(forbids)
-}
-
-/// What a client says about stored answers (RFC 9111 §5.2.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
-    Any,
-    NoStore,
-    OnlyIfCached,
-    /// `no-cache` or `max-age=0`.
-    Confirmed,
-}
-
-impl Wish {
-    fn of(headers: &HeaderMap) -> Self {
-        let mut wish = Self::Any;
-        for value in headers.get_all(header::CACHE_CONTROL).iter().filter_map(|v| v.to_str().ok()) {
-            for directive in directives(value) {
-                wish = match directive.as_str() {
-                    "no-store" => return Self::NoStore,
-                    "only-if-cached" => Self::OnlyIfCached,
-                    "no-cache" | "max-age=0" if wish == Self::Any => Self::Confirmed,
-                    _ => wish,
-                };
-            }
-        }
-        wish
-    }
-
-    fn wants_confirmation(self, age: Duration) -> bool {
-        self == Self::Confirmed && age >= CONFIRM_INTERVAL
-    }
-}
-
-fn directives(value: &str) -> impl Iterator<Item = String> {
-    value.split(',').map(|d| d.trim().to_ascii_lowercase())
 }
 
 fn reason(cause: RemovalCause) -> Option<&'static str> {

@@ -18,7 +18,7 @@ async fn secrets_and_what_nobody_knows_pass_by_the_store() {
         assert_eq!(store.says(get(uri), 0), "never", "{uri}");
         store.fetch(get(uri), 0, ok("{}"));
         assert_eq!((store.says(get(uri), 1), store.cache.status().entries), ("never", 0), "{uri}");
-        assert_eq!(store.cache.holds(&get(uri).call()), None, "{uri}");
+        assert_eq!(store.holds(get(uri)), None, "{uri}");
     }
     assert_eq!(store.says(ask(&Method::POST, "/api/users"), 0), "write");
 }

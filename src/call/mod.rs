@@ -1,44 +1,23 @@
 //! What is asked: a caller's request, read and ready to be sent as often as it takes.
 
+mod intake;
 #[cfg(test)]
 pub(crate) mod sample;
-#[cfg(test)]
-mod tests;
+mod wishes;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
-use futures_util::stream;
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
-use http_body::Frame;
-use http_body_util::{BodyExt, Limited, StreamBody};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout};
-use tokio_util::sync::CancellationToken;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http_body_util::BodyExt;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
-use crate::caller::Caller;
-use crate::rejection::Rejection;
-use crate::streaming::{BodyError, Streaming};
+use crate::caller::{Caller, Class};
+use crate::streaming::Streaming;
 use crate::target::Target;
 
-/// What a request may be, beyond its head.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// The largest body; it is held, so that it can be sent again.
-    pub body_max: usize,
-    /// The largest body of an upload route; it is streamed, once.
-    pub upload_max: u64,
-    /// All held bodies together.
-    pub held_bodies_max: usize,
-    /// Time for a body to arrive; for a streamed one, between two parts.
-    pub body_timeout: Duration,
-    /// From accept to the last byte of the answer.
-    pub call_timeout: Duration,
-    /// Request headers that go upstream beside the standard ones.
-    pub forward_headers: Vec<HeaderName>,
-}
+pub use intake::{Intake, Limits};
 
 /// A request that was let in.
 pub struct Call {
@@ -54,10 +33,14 @@ pub struct Call {
     pub request_id: HeaderValue,
     /// Its body.
     pub body: Body,
-    /// Nothing is waited for beyond it.
+    /// When it came.
+    pub arrived: Instant,
+    /// Its caller waits no longer than this.
     pub deadline: Instant,
-    /// Cancelled when nobody waits for the answer any more. A call that was sent by then is finished all the same.
-    pub abandoned: CancellationToken,
+    /// The `Prefer: wait` that was heeded, in seconds.
+    pub wait: Option<u32>,
+    /// The class it waits in: its caller's, or a lower one that it asked for.
+    pub class: Class,
 }
 
 /// A request's body.
@@ -81,8 +64,13 @@ impl Call {
         !matches!(self.body, Body::Once(_))
     }
 
-    /// The headers that go upstream: an allow-list, so that nothing that isn't part of an answer's key can change it,
-    /// and nothing of the caller's (its credentials, cookies, addresses, overrides) reaches Logto.
+    /// A method that is expected to carry a body, without one.
+    pub fn sends_nothing(&self) -> bool {
+        matches!(self.body, Body::Empty)
+            && matches!(self.target.method, Method::POST | Method::PUT | Method::PATCH)
+    }
+
+    /// The headers that go upstream: an allow-list of what Logto's answers don't depend on, and nothing of the caller's (its credentials, cookies, addresses, overrides) reaches Logto.
     pub fn headers_for_upstream(&self, also: &[HeaderName]) -> HeaderMap {
         const USUAL: [HeaderName; 5] = [
             header::ACCEPT,
@@ -109,122 +97,6 @@ impl Call {
     }
 }
 
-/// Reads requests into calls, within their limits.
-pub struct Intake {
-    limits: Limits,
-    held: Arc<Semaphore>,
-}
-
-/// How long a client should wait when all room for bodies is taken: bodies are released as calls end.
-const ROOM_RETRY: Duration = Duration::from_secs(1);
-
-impl Intake {
-    /// An intake with an empty budget of held bodies.
-    pub fn new(limits: Limits) -> Self {
-        let held = Arc::new(Semaphore::new(limits.held_bodies_max.min(Semaphore::MAX_PERMITS)));
-        Self { limits, held }
-    }
-
-    /// The headers that the operator forwards beside the usual ones.
-    pub fn forward_headers(&self) -> &[HeaderName] {
-        &self.limits.forward_headers
-    }
-
-    /// Reads the body as far as this target needs it, and makes the call. `arrived` starts its deadline.
-    pub async fn read<B>(
-        &self,
-        caller: Caller,
-        target: Target,
-        head: Parts,
-        body: B,
-        request_id: HeaderValue,
-        arrived: Instant,
-    ) -> Result<Call, Rejection>
-    where
-        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let base = client_base(&head);
-        let deadline = arrived + self.limits.call_timeout;
-        let body = self.read_body(&target, body, &head.headers).await?;
-        let abandoned = CancellationToken::new();
-        Ok(Call { caller, target, headers: head.headers, base, request_id, body, deadline, abandoned })
-    }
-
-    async fn read_body<B>(&self, target: &Target, body: B, headers: &HeaderMap) -> Result<Body, Rejection>
-    where
-        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        if body.is_end_stream() {
-            return Ok(Body::Empty);
-        }
-        let max = if target.is_upload() { self.limits.upload_max } else { self.limits.body_max as u64 };
-        let announced =
-            headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|size| size > max) {
-            return Err(Rejection::BodyTooLarge(max));
-        }
-        if target.is_upload() {
-            return Ok(Body::Once(Mutex::new(Some(self.streamed(body)))));
-        }
-        let held = timeout(self.limits.body_timeout, self.hold(body, announced)).await;
-        held.unwrap_or(Err(Rejection::BodyTooSlow(self.limits.body_timeout)))
-    }
-
-    async fn hold<B>(&self, mut body: B, announced: Option<u64>) -> Result<Body, Rejection>
-    where
-        B: http_body::Body<Data = Bytes> + Unpin,
-    {
-        let mut room = self.room_for(announced.and_then(|n| usize::try_from(n).ok()).unwrap_or(0))?;
-        let mut bytes = BytesMut::new();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(|_| Rejection::BodyBroken)?.into_data() else { continue };
-            if bytes.len() + data.len() > self.limits.body_max {
-                return Err(Rejection::BodyTooLarge(self.limits.body_max as u64));
-            }
-            bytes.extend_from_slice(&data);
-            let taken = room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
-            if let Some(more) = self.room_for(bytes.len().saturating_sub(taken))? {
-                match &mut room {
-                    Some(room) => room.merge(more),
-                    None => room = Some(more),
-                }
-            }
-        }
-        Ok(Body::Held { bytes: bytes.freeze(), room })
-    }
-
-    fn room_for(&self, bytes: usize) -> Result<Option<OwnedSemaphorePermit>, Rejection> {
-        if bytes == 0 {
-            return Ok(None);
-        }
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.held).try_acquire_many_owned(bytes);
-        room.map(Some).map_err(|_| Rejection::HeldBodiesFull(ROOM_RETRY))
-    }
-
-    /// A body that is sent while it arrives: bounded in size, and in the time between two parts.
-    fn streamed<B>(&self, body: B) -> Streaming
-    where
-        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        let limited = Limited::new(body, usize::try_from(self.limits.upload_max).unwrap_or(usize::MAX));
-        let patience = self.limits.body_timeout;
-        StreamBody::new(stream::unfold(Some(limited), move |body| async move {
-            let mut body = body?;
-            match timeout(patience, body.frame()).await {
-                Ok(Some(Ok(frame))) => Some((Ok(frame), Some(body))),
-                Ok(Some(Err(_))) => Some((Err::<Frame<Bytes>, _>(BodyError::Broken), None)),
-                Ok(None) => None,
-                Err(_elapsed) => Some((Err(BodyError::Stalled), None)),
-            }
-        }))
-        .boxed_unsync()
-    }
-}
-
 /// Takes the body out of a call for sending it; `None` if it was streamed already.
 pub fn body_to_send(body: &Body) -> Option<Streaming> {
     let full = |bytes: &Bytes| {
@@ -235,11 +107,4 @@ pub fn body_to_send(body: &Body) -> Option<Streaming> {
         Body::Held { bytes, .. } => Some(full(bytes)),
         Body::Once(body) => body.lock().unwrap_or_else(PoisonError::into_inner).take(),
     }
-}
-
-/// What the client called us: the guard has seen that it is one of our names.
-fn client_base(head: &Parts) -> String {
-    let host = head.uri.authority().map(http::uri::Authority::as_str);
-    let host = host.or_else(|| head.headers.get(header::HOST).and_then(|h| h.to_str().ok()));
-    format!("http://{}", host.unwrap_or("localhost"))
 }

@@ -72,7 +72,7 @@ async fn introduce(endpoint: &str, data: u16, admin: u16, logto: Simulator) {
     ));
     say(&format!("Status:  http://localhost:{admin}/status\nMetrics: http://localhost:{admin}/metrics"));
     say("Ctrl-C ends it.");
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn config(endpoint: &str, logto: &Settings) -> Result<Config, Box<dyn std::error::Error>> {

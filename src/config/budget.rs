@@ -3,7 +3,10 @@
 use super::parse::{MANY, Wrong, count, duration, number, off_or, one_of, positive};
 use super::reader::Reader;
 use crate::retry;
-use crate::throttle::{self, Envelope, EnvelopeError, Limit, Model};
+use crate::throttle::{self, ClassSettings, Envelope, EnvelopeError, Limit, Model};
+
+/// Shares finer than this are no use to anybody.
+const WEIGHT_MAX: u32 = 1000;
 
 /// `[budget]`
 pub(super) fn budget(r: &mut Reader) -> throttle::Settings {
@@ -23,11 +26,40 @@ pub(super) fn budget(r: &mut Reader) -> throttle::Settings {
                 "Calls that may wait for their turn; further ones are refused with 429",
             )
             .or(1024, count(1..=MANY)),
+        waiting_max_per_caller: r
+            .key(
+                "budget.waiting_max_per_caller",
+                "Calls of one caller that may wait while others wait too; none of the others is refused for it",
+            )
+            .or(256, count(1..=MANY)),
         in_flight_max: r
             .key("budget.in_flight_max", "Calls under way at Logto at once")
             .or(64, count(1..=MANY)),
+        classes: [interactive(r), batch(r)],
+    }
+}
+
+fn interactive(r: &mut Reader) -> ClassSettings {
+    ClassSettings {
+        weight: r
+            .key("budget.class.interactive.weight", "Part of the line for calls that somebody waits for")
+            .or(8, count(1..=WEIGHT_MAX)),
         wait_max: r
-            .key("budget.wait_max", "The longest that a call may wait for its turn")
+            .key("budget.class.interactive.wait_max", "The longest that such a call may wait for its turn")
+            .or("30s", positive),
+    }
+}
+
+fn batch(r: &mut Reader) -> ClassSettings {
+    ClassSettings {
+        weight: r
+            .key(
+                "budget.class.batch.weight",
+                "Part of the line for background work (Priority: u=5 and above)",
+            )
+            .or(1, count(1..=WEIGHT_MAX)),
+        wait_max: r
+            .key("budget.class.batch.wait_max", "The longest that such a call may wait for its turn")
             .or("30s", positive),
     }
 }

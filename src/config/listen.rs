@@ -21,6 +21,8 @@ pub struct Listen {
     pub threads: usize,
     /// Limits of each listener.
     pub settings: listener::Settings,
+    /// Requests of clients in the house at once.
+    pub requests_max: usize,
     /// How long a stop waits for what is under way.
     pub drain_max: Duration,
 }
@@ -49,6 +51,9 @@ pub(super) fn listen(r: &mut Reader) -> Listen {
             .key("listen.threads", "Worker threads; Logto's limit is reached with a small part of one")
             .or(1, count(1..=256)),
         settings: connections(r),
+        requests_max: r
+            .key("listen.requests_max", "Requests in the house at once; further ones are refused with 503")
+            .or(8192, count(1..=MANY)),
         drain_max: r
             .key(
                 "listen.drain_max",
@@ -81,6 +86,9 @@ fn connections(r: &mut Reader) -> listener::Settings {
         headers_max: r
             .key("listen.headers_max", "Bytes of a request's head")
             .or("16KiB", size(HEADERS_MIN..=1024 * KIB)),
+        answer_timeout: r
+            .key("listen.answer_timeout", "How long an HTTP/2 client may take over its answer")
+            .or("120s", positive),
     }
 }
 

@@ -13,117 +13,129 @@ use governor::state::{NotKeyed, StateStore};
 use governor::{Quota, RateLimiter};
 use tokio::time::Instant;
 
-use super::Envelope;
+use super::envelope::{BURST_MIN, Envelope};
 
-/// A token bucket (GCRA) that starts empty, can be frozen, and takes back what was not used.
+/// A token bucket (GCRA) that starts empty, can be emptied and slowed down, and takes back what was not used.
 pub(super) struct Bucket {
+    full: Option<Envelope>,
     pace: Option<Pace>,
     /// The origin of the bucket's own time.
     base: Instant,
     /// When it was last emptied, and all that had been granted before with it.
     emptied: Instant,
-    frozen_until: Option<Instant>,
 }
 
 struct Pace {
     limiter: RateLimiter<NotKeyed, Arrival, Told, NoOpMiddleware<Nanos>>,
     /// The limiter's state, shared with it.
     arrival: Arrival,
-    envelope: Envelope,
+    burst: u32,
+    period: Duration,
 }
+
+/// A pace that differs by less than this from the one asked for is left as it is.
+const PACE_STEP: f64 = 0.002;
 
 impl Bucket {
     /// An empty bucket: the first permit comes one period after `now`, so that the bound holds over any number of
-    /// restarts. Without an envelope only a freeze holds anything back.
+    /// restarts. Without an envelope nothing is held back.
     pub(super) fn new(envelope: Option<Envelope>, now: Instant) -> Self {
-        let pace = envelope.map(|envelope| {
-            let burst = NonZeroU32::new(envelope.burst()).expect("an envelope has a burst of 2 or more");
-            let quota = Quota::with_period(envelope.period()).expect("a period is longer than nothing");
-            let arrival = Arrival::default();
-            let limiter = RateLimiter::new(quota.allow_burst(burst), arrival.clone(), Told::default());
-            Pace { limiter, arrival, envelope }
-        });
-        let mut bucket = Self { pace, base: now, emptied: now, frozen_until: None };
-        bucket.empty_at(now);
+        let pace = envelope.map(|e| Pace::new(e.burst(), e.period(), Arrival::default()));
+        let mut bucket = Self { full: envelope, pace, base: now, emptied: now };
+        bucket.empty_until(now, now);
         bucket
     }
 
     /// Takes a permit, or says when the next one can be taken.
     pub(super) fn take(&mut self, now: Instant) -> Result<(), Instant> {
-        if self.frozen_until.is_some_and(|thaw| thaw <= now) {
-            self.frozen_until = None;
-        }
         let told = self.since_base(now);
-        match (&self.pace, self.frozen_until) {
-            (None, None) => Ok(()),
-            (None, Some(thaw)) => Err(thaw),
-            (Some(pace), _) => {
-                pace.limiter.clock().0.set(told);
-                let verdict = pace.limiter.check();
-                verdict.map_err(|not_until| self.base + Duration::from(not_until.earliest_possible()))
-            }
-        }
+        let Some(pace) = &self.pace else { return Ok(()) };
+        pace.limiter.clock().0.set(told);
+        let verdict = pace.limiter.check();
+        verdict.map_err(|not_until| self.base + Duration::from(not_until.earliest_possible()))
     }
 
     /// Takes back a permit that was granted at `granted` and not used.
     ///
     /// Time has drained the bucket since. It drained the unused permit's part too, by at most the time that passed,
     /// so only the rest of one period is given back: the bound holds whatever happened in between. A permit from before
-    /// a freeze brings nothing back, since the freeze emptied the bucket.
+    /// the bucket was emptied brings nothing back.
     pub(super) fn give_back(&mut self, granted: Instant, now: Instant) {
         if let Some(pace) = &self.pace
             && granted > self.emptied
         {
-            let rest = pace.envelope.period().saturating_sub(now.duration_since(granted));
+            let rest = pace.period.saturating_sub(now.duration_since(granted));
             pace.arrival.set(pace.arrival.get().saturating_sub(rest));
         }
     }
 
     /// When the permit behind `ahead` others comes.
     pub(super) fn when(&self, ahead: usize, now: Instant) -> Instant {
-        let thaw = self.frozen_until.unwrap_or(now).max(now);
-        let Some(pace) = &self.pace else { return thaw };
+        let Some(pace) = &self.pace else { return now };
         let ahead = u32::try_from(ahead).unwrap_or(u32::MAX);
-        let period = pace.envelope.period();
-        let arrival = pace.arrival.get().max(self.since_base(now)) + period.saturating_mul(ahead);
-        let earliest = arrival.saturating_sub(period * (pace.envelope.burst() - 1));
-        (self.base + earliest).max(thaw)
+        let arrival = pace.arrival.get().max(self.since_base(now)) + pace.period.saturating_mul(ahead);
+        (self.base + arrival.saturating_sub(pace.tolerance())).max(now)
     }
 
-    /// Nothing goes out before `until`, and then it starts empty. Returns by how much the freeze was prolonged.
-    pub(super) fn freeze(&mut self, until: Instant, now: Instant) -> Duration {
-        let before = self.frozen_until.unwrap_or(now).max(now);
-        if until <= before {
-            return Duration::ZERO;
-        }
-        self.frozen_until = Some(until);
+    /// Empties it now, and keeps it so until `time`: the first permit comes one period later.
+    pub(super) fn empty_until(&mut self, time: Instant, now: Instant) {
         self.emptied = now;
-        self.empty_at(until);
-        until - before
+        if let Some(pace) = &self.pace {
+            let empty = self.since_base(time) + pace.period * pace.burst;
+            pace.arrival.set(pace.arrival.get().max(empty));
+        }
     }
 
-    /// How much longer the freeze lasts, if there is one.
-    pub(super) fn frozen_for(&self, now: Instant) -> Option<Duration> {
-        self.frozen_until.map(|thaw| thaw.saturating_duration_since(now)).filter(|left| !left.is_zero())
+    /// Slows down to this part of the full pace, burst and rate alike, or back up. What was spent stays spent: the
+    /// limiter is made anew over the same state.
+    pub(super) fn slow_to(&mut self, factor: f64) {
+        let (Some(full), Some(pace)) = (&self.full, &mut self.pace) else { return };
+        let period = full.period().div_f64(factor.clamp(f64::EPSILON, 1.0)).max(full.period());
+        if (period.as_secs_f64() / pace.period.as_secs_f64() - 1.0).abs() >= PACE_STEP
+            || (factor >= 1.0 && period != pace.period)
+        {
+            let burst = scaled_burst(full.burst(), factor);
+            *pace = Pace::new(burst, period, pace.arrival.clone());
+        }
     }
 
     /// Permits that could be taken at once.
     pub(super) fn level(&self, now: Instant) -> f64 {
         let Some(pace) = &self.pace else { return f64::INFINITY };
         let due = pace.arrival.get().saturating_sub(self.since_base(now));
-        (f64::from(pace.envelope.burst()) - due.as_secs_f64() / pace.envelope.period().as_secs_f64()).max(0.0)
+        (f64::from(pace.burst) - due.as_secs_f64() / pace.period.as_secs_f64()).max(0.0)
     }
 
-    fn empty_at(&mut self, time: Instant) {
-        if let Some(pace) = &self.pace {
-            let empty = self.since_base(time) + pace.envelope.period() * pace.envelope.burst();
-            pace.arrival.set(pace.arrival.get().max(empty));
-        }
+    /// Permits per second, as it stands.
+    pub(super) fn rate(&self) -> Option<f64> {
+        self.pace.as_ref().map(|pace| 1.0 / pace.period.as_secs_f64())
     }
 
     fn since_base(&self, time: Instant) -> Duration {
         time.saturating_duration_since(self.base)
     }
+}
+
+impl Pace {
+    fn new(burst: u32, period: Duration, arrival: Arrival) -> Self {
+        let cells = NonZeroU32::new(burst).expect("an envelope has a burst of 2 or more");
+        let quota = Quota::with_period(period).expect("a period is longer than nothing").allow_burst(cells);
+        // The new limiter's clock shows zero, so its time begins where the first one's did.
+        let limiter = RateLimiter::new(quota, arrival.clone(), Told::default());
+        Self { limiter, arrival, burst, period }
+    }
+
+    /// How far ahead of its time a permit may be taken.
+    fn tolerance(&self) -> Duration {
+        self.period * (self.burst - 1)
+    }
+}
+
+/// Rounded down, but never so low that late timers cost permits.
+fn scaled_burst(full: u32, factor: f64) -> u32 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and `full`")]
+    let burst = (f64::from(full) * factor) as u32;
+    burst.max(BURST_MIN)
 }
 
 /// The limiter's clock: it shows what it was told.
@@ -211,14 +223,27 @@ mod tests {
     }
 
     #[test]
-    fn a_freeze_lets_nothing_out_and_ends_empty() {
+    fn emptied_ahead_of_time_it_grants_nothing_before() {
+        let (mut bucket, start) = bucket();
+        let thaw = start + Duration::from_secs(70);
+        bucket.empty_until(thaw, start);
+        assert_eq!(bucket.take(start + Duration::from_secs(60)), Err(thaw + PERIOD));
+        assert_eq!(bucket.take(thaw + PERIOD), Ok(()));
+        assert_eq!(bucket.take(thaw + PERIOD), Err(thaw + PERIOD * 2));
+    }
+
+    #[test]
+    fn slowed_down_it_keeps_what_was_spent_and_comes_back_to_the_full_pace() {
         let (mut bucket, start) = bucket();
         let now = start + Duration::from_secs(60);
-        assert_eq!(bucket.freeze(now + Duration::from_secs(10), now), Duration::from_secs(10));
-        assert_eq!(bucket.freeze(now + Duration::from_secs(4), now), Duration::ZERO);
-        let thaw = now + Duration::from_secs(10);
-        assert_eq!(bucket.take(thaw), Err(thaw + PERIOD));
-        assert_eq!(bucket.take(thaw + PERIOD), Ok(()));
+        assert_eq!(drain(&mut bucket, now), 20);
+        bucket.slow_to(0.5);
+        assert_eq!(drain(&mut bucket, now + Duration::from_millis(10)), 0);
+        let later = now + Duration::from_secs(60);
+        assert_eq!(drain(&mut bucket, later), 10);
+        assert_eq!(bucket.take(later), Err(later + PERIOD * 2));
+        bucket.slow_to(1.0);
+        assert_eq!(drain(&mut bucket, later + Duration::from_secs(60)), 20);
     }
 
     #[test]
@@ -241,12 +266,14 @@ mod tests {
     }
 
     #[test]
-    fn without_an_envelope_only_a_freeze_holds_back() {
+    fn without_an_envelope_nothing_is_held_back() {
         let now = Instant::now();
         let mut bucket = Bucket::new(None, now);
-        assert_eq!(bucket.take(now), Ok(()));
-        bucket.freeze(now + Duration::from_secs(1), now);
-        assert_eq!(bucket.take(now), Err(now + Duration::from_secs(1)));
-        assert_eq!(bucket.take(now + Duration::from_secs(1)), Ok(()));
+        assert_eq!(drain_some(&mut bucket, now), 1000);
+        assert_eq!(bucket.when(1000, now), now);
+    }
+
+    fn drain_some(bucket: &mut Bucket, now: Instant) -> usize {
+        std::iter::from_fn(|| bucket.take(now).ok()).take(1000).count()
     }
 }

@@ -83,7 +83,7 @@ pub enum EnvelopeError {
 }
 
 /// With a burst of 1, every late timer is lost for good (97 % of the rate); 2 gives 99.99 %.
-const BURST_MIN: u32 = 2;
+pub(super) const BURST_MIN: u32 = 2;
 
 impl Envelope {
     /// Scales `limit` by its share and derives the period.

@@ -1,105 +1,260 @@
 //! The order of the waiting line: no clock, no waiting, only who comes next.
+//!
+//! Start-time fair queueing (Goyal, Vin, Cheng 1996) on two levels, with unit cost: classes share the line by their
+//! weights, callers of a class share its part by theirs, and within a caller it is first come, first served. Each flow
+//! carries the virtual time at which its next service may start; whoever may start earliest is served, and the clock of
+//! its level moves there. Only service moves a flow's time, so leaving early costs nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-/// Which line a waiter stands in. Lines are served in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+use crate::caller::Class;
+
+/// How much of the line a class or a caller gets, in relation to the others; at least 1.
+pub(super) type Weight = u32;
+
+/// Which line somebody stands in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Lane {
-    /// The gateway's own token, without which nobody else gets anywhere.
+    /// The gateway's own, which goes before everybody: its token.
     Token,
-    /// Callers.
+    /// The callers'.
     Call,
 }
 
-/// A place in the line, for leaving it early.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Ticket(Lane, u64);
+/// Whose turn it is to be: a caller, in a class, with a weight among the callers of that class.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Flow {
+    pub(super) class: Class,
+    pub(super) caller: Arc<str>,
+    pub(super) weight: Weight,
+}
 
-/// First come, first served, within each lane. Entering, leaving and serving cost O(log n).
+/// A place in the line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Ticket {
+    /// `None`: the gateway's own lane, which goes before everybody.
+    flow: Option<Flow>,
+    arrival: u64,
+}
+
+/// Virtual time; one service of a flow of weight 1 takes this long.
+const SERVICE: u64 = 1 << 24;
+
+/// The waiting line. Entering, leaving and serving cost O(log n).
 pub(super) struct Queue<W> {
-    waiting: BTreeMap<Ticket, W>,
-    next: u64,
+    own: BTreeMap<u64, W>,
+    classes: [Level<W>; Class::ALL.len()],
+    weights: [Weight; Class::ALL.len()],
+    /// The virtual time of the upper level, and when each class may start next.
+    now: u64,
+    starts: [u64; Class::ALL.len()],
+    arrivals: u64,
+}
+
+/// The callers of one class.
+struct Level<W> {
+    now: u64,
+    flows: HashMap<Arc<str>, Callers<W>>,
+    /// Those who wait, by the time at which they may start; whoever began to wait first goes first among equals.
+    order: BTreeMap<(u64, u64), Arc<str>>,
+    waiting: usize,
+}
+
+/// One caller's waiters.
+struct Callers<W> {
+    waiting: BTreeMap<u64, W>,
+    /// When its next service may start.
+    start: u64,
+    weight: Weight,
+    /// Its place in `order`, while somebody waits.
+    place: Option<(u64, u64)>,
 }
 
 impl<W> Queue<W> {
-    pub(super) fn new() -> Self {
-        Self { waiting: BTreeMap::new(), next: 0 }
+    /// An empty line; `weights` are those of the classes.
+    pub(super) fn new(weights: [Weight; Class::ALL.len()]) -> Self {
+        let classes =
+            Class::ALL.map(|_| Level { now: 0, flows: HashMap::new(), order: BTreeMap::new(), waiting: 0 });
+        let starts = [0; Class::ALL.len()];
+        Self { own: BTreeMap::new(), classes, weights, now: 0, starts, arrivals: 0 }
     }
 
-    /// Enters at the end of a lane.
-    pub(super) fn push(&mut self, lane: Lane, waiter: W) -> Ticket {
-        let ticket = Ticket(lane, self.next);
-        self.next += 1;
-        self.waiting.insert(ticket, waiter);
-        ticket
+    /// Enters the gateway's own lane, before everybody.
+    pub(super) fn push_own(&mut self, waiter: W) -> Ticket {
+        let arrival = self.arrive();
+        self.own.insert(arrival, waiter);
+        Ticket { flow: None, arrival }
+    }
+
+    /// Enters at the end of a flow.
+    pub(super) fn push(&mut self, flow: Flow, waiter: W) -> Ticket {
+        let arrival = self.arrive();
+        self.enter(&flow, arrival, waiter);
+        Ticket { flow: Some(flow), arrival }
+    }
+
+    /// In which lane the next one stands.
+    pub(super) fn next_lane(&self) -> Lane {
+        if self.own.is_empty() { Lane::Call } else { Lane::Token }
     }
 
     /// Who comes next.
     pub(super) fn pop(&mut self) -> Option<W> {
-        self.waiting.pop_first().map(|(_, waiter)| waiter)
+        if let Some((_, waiter)) = self.own.pop_first() {
+            return Some(waiter);
+        }
+        let class = self.next_class()?;
+        self.now = self.starts[class];
+        self.starts[class] += SERVICE / u64::from(self.weights[class]);
+        self.classes[class].pop()
     }
 
     /// Leaves early; nobody else notices.
-    pub(super) fn leave(&mut self, ticket: Ticket) -> Option<W> {
-        self.waiting.remove(&ticket)
-    }
-
-    /// How many would be served before one who enters this lane now.
-    pub(super) fn ahead_of(&self, lane: Lane) -> usize {
-        match lane {
-            Lane::Token => self.waiting.range(..Ticket(Lane::Call, 0)).count(),
-            Lane::Call => self.waiting.len(),
+    pub(super) fn leave(&mut self, ticket: &Ticket) -> Option<W> {
+        match &ticket.flow {
+            None => self.own.remove(&ticket.arrival),
+            Some(flow) => self.classes[flow.class as usize].leave(&flow.caller, ticket.arrival),
         }
     }
 
+    /// Moves a waiter to a better class, as if it had stood there from the start.
+    pub(super) fn promote(&mut self, ticket: &mut Ticket, class: Class) {
+        let Some(flow) = ticket.flow.clone().filter(|flow| class < flow.class) else { return };
+        if let Some(waiter) = self.leave(ticket) {
+            let flow = Flow { class, ..flow };
+            self.enter(&flow, ticket.arrival, waiter);
+            ticket.flow = Some(flow);
+        }
+    }
+
+    /// How many would be served before one who enters this flow now, if nobody else came.
+    pub(super) fn ahead_of(&self, flow: &Flow) -> usize {
+        let class = flow.class as usize;
+        let own_class = self.classes[class].ahead_of(flow);
+        let turns = own_class as u64 + 1;
+        let others = (0..self.classes.len()).filter(|other| *other != class).map(|other| {
+            let theirs = turns * u64::from(self.weights[other]) / u64::from(self.weights[class]) + 1;
+            self.classes[other].waiting.min(usize::try_from(theirs).unwrap_or(usize::MAX))
+        });
+        self.own.len() + own_class + others.sum::<usize>()
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.waiting.len()
+        self.own.len() + self.classes.iter().map(|level| level.waiting).sum::<usize>()
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+        self.len() == 0
+    }
+
+    /// How many wait in a class.
+    pub(super) fn waiting_in(&self, class: Class) -> usize {
+        self.classes[class as usize].waiting
+    }
+
+    /// How many of this caller wait, if others wait too: alone, it may have the whole line.
+    pub(super) fn crowding(&self, caller: &str) -> usize {
+        let own: usize =
+            self.classes.iter().filter_map(|level| level.flows.get(caller)).map(|f| f.waiting.len()).sum();
+        let all: usize = self.classes.iter().map(|level| level.waiting).sum();
+        if own == all { 0 } else { own }
     }
 
     /// Sends everybody home.
     pub(super) fn clear(&mut self) {
-        self.waiting.clear();
+        *self = Self::new(self.weights);
+    }
+
+    fn arrive(&mut self) -> u64 {
+        self.arrivals += 1;
+        self.arrivals
+    }
+
+    fn enter(&mut self, flow: &Flow, arrival: u64, waiter: W) {
+        let class = flow.class as usize;
+        if self.classes[class].waiting == 0 {
+            self.starts[class] = self.starts[class].max(self.now);
+        }
+        self.classes[class].push(flow, arrival, waiter);
+    }
+
+    fn next_class(&self) -> Option<usize> {
+        (0..self.classes.len())
+            .filter(|class| self.classes[*class].waiting > 0)
+            .min_by_key(|class| self.starts[*class])
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn callers_are_served_in_order_of_arrival() {
-        let mut queue = Queue::new();
-        for name in ["a", "b", "c"] {
-            queue.push(Lane::Call, name);
+impl<W> Level<W> {
+    fn push(&mut self, flow: &Flow, arrival: u64, waiter: W) {
+        let callers = self.flows.entry(Arc::clone(&flow.caller)).or_insert_with(|| Callers {
+            waiting: BTreeMap::new(),
+            start: self.now,
+            weight: flow.weight,
+            place: None,
+        });
+        callers.weight = flow.weight.max(1);
+        callers.waiting.insert(arrival, waiter);
+        self.waiting += 1;
+        if callers.place.is_none() {
+            callers.start = callers.start.max(self.now);
+            callers.place = Some((callers.start, arrival));
+            self.order.insert((callers.start, arrival), Arc::clone(&flow.caller));
         }
-        assert_eq!(
-            [queue.pop(), queue.pop(), queue.pop(), queue.pop()],
-            [Some("a"), Some("b"), Some("c"), None]
-        );
     }
 
-    #[test]
-    fn the_token_overtakes_everybody() {
-        let mut queue = Queue::new();
-        queue.push(Lane::Call, "a");
-        assert_eq!(queue.ahead_of(Lane::Token), 0);
-        queue.push(Lane::Token, "token");
-        assert_eq!((queue.ahead_of(Lane::Token), queue.ahead_of(Lane::Call)), (1, 2));
-        assert_eq!(queue.pop(), Some("token"));
+    fn pop(&mut self) -> Option<W> {
+        let (place, caller) = self.order.pop_first()?;
+        self.now = place.0;
+        let callers = self.flows.get_mut(&caller)?;
+        let (_, waiter) = callers.waiting.pop_first()?;
+        self.waiting -= 1;
+        callers.start = place.0 + SERVICE / u64::from(callers.weight);
+        callers.place = callers.waiting.first_key_value().map(|(arrival, _)| (callers.start, *arrival));
+        match callers.place {
+            Some(place) => {
+                self.order.insert(place, caller);
+            }
+            None => self.forget_idle(),
+        }
+        Some(waiter)
     }
 
-    #[test]
-    fn who_leaves_is_not_served_and_costs_nobody_a_place() {
-        let mut queue = Queue::new();
-        queue.push(Lane::Call, "a");
-        let b = queue.push(Lane::Call, "b");
-        queue.push(Lane::Call, "c");
-        assert_eq!(queue.leave(b), Some("b"));
-        assert_eq!(queue.leave(b), None);
-        assert_eq!([queue.pop(), queue.pop(), queue.pop()], [Some("a"), Some("c"), None]);
+    fn leave(&mut self, caller: &Arc<str>, arrival: u64) -> Option<W> {
+        let callers = self.flows.get_mut(caller)?;
+        let waiter = callers.waiting.remove(&arrival)?;
+        self.waiting -= 1;
+        if callers.waiting.is_empty() {
+            if let Some(place) = callers.place.take() {
+                self.order.remove(&place);
+            }
+            self.forget_idle();
+        }
+        Some(waiter)
+    }
+
+    /// A caller who comes back soon must not gain by having been away: its time is kept until the level's has passed it.
+    fn forget_idle(&mut self) {
+        const KEPT: usize = 64;
+        if self.flows.len() > KEPT + 2 * self.order.len() {
+            let now = self.now;
+            self.flows.retain(|_, callers| callers.place.is_some() || callers.start > now);
+        }
+    }
+
+    fn ahead_of(&self, flow: &Flow) -> usize {
+        let own = self.flows.get(&flow.caller).map_or(0, |callers| callers.waiting.len());
+        let turns = own as u64 + 1;
+        let others = self
+            .order
+            .values()
+            .filter(|caller| **caller != flow.caller)
+            .filter_map(|caller| self.flows.get(caller));
+        let theirs = others.map(|callers| {
+            let theirs = turns * u64::from(callers.weight) / u64::from(flow.weight.max(1)) + 1;
+            callers.waiting.len().min(usize::try_from(theirs).unwrap_or(usize::MAX))
+        });
+        own + theirs.sum::<usize>()
     }
 }

@@ -18,8 +18,9 @@ pub(super) fn settings() -> Settings {
     Settings {
         envelope: Some(Envelope::new(Limit::default()).expect("the default passes")),
         waiting_max: 1024,
-        wait_max: Duration::from_secs(30),
+        waiting_max_per_caller: 256,
         in_flight_max: 64,
+        classes: [8, 1].map(|weight| ClassSettings { weight, wait_max: Duration::from_secs(30) }),
     }
 }
 
@@ -31,7 +32,10 @@ pub(super) fn line(change: impl FnOnce(&mut Settings)) -> Throttle {
 
 /// One who asks now, and has a place in the line if there was no permit at once.
 pub(super) fn asks<'a>(line: &'a Throttle, call: &'a Call) -> Waiting<'a> {
-    let mut waiting: Waiting<'a> = Box::pin(line.permit(call));
+    let mut waiting: Waiting<'a> = Box::pin(async move {
+        let audience = Audience::of_one(call.class, call.deadline);
+        line.permit(call, &audience).await
+    });
     if let Some(answer) = (&mut waiting).now_or_never() {
         return Box::pin(std::future::ready(answer));
     }
@@ -50,6 +54,11 @@ pub(super) fn about(granted: Instant, expected: Instant) -> bool {
 
 pub(super) fn wasted(line: &Throttle) -> u64 {
     line.line.metrics.totals().permits_wasted
+}
+
+/// Those who ask and use their permits up as they come.
+pub(super) async fn used_up(waiting: Vec<Waiting<'_>>) -> Vec<Result<Instant, Rejection>> {
+    join_all(waiting.into_iter().map(|permit| async { permit.await.map(use_up) })).await
 }
 
 /// Uses a permit up.
@@ -240,7 +249,7 @@ async fn a_closed_line_sends_everybody_home_and_admits_nobody() {
     sleep(Duration::from_secs(60)).await;
     assert_eq!(refusal(asks(&line, &call).await).1, "draining");
     let gauge = String::from_utf8(line.line.metrics.text()).unwrap();
-    assert!(gauge.contains("logto_gateway_queue_waiting 0\n"));
+    assert!(gauge.contains("logto_gateway_queue_waiting{class=\"interactive\"} 0\n"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -49,7 +49,9 @@ async fn used(steps: &[Step]) -> Vec<Instant> {
             Step::Ask(callers) => {
                 for _ in 0..*callers {
                     let (line, call) = (line.clone(), Arc::clone(&call));
-                    waiting.push(Box::pin(async move { line.permit(&call).await }));
+                    waiting.push(Box::pin(async move {
+                        line.permit(&call, &Audience::of_one(call.class, call.deadline)).await
+                    }));
                 }
                 used.extend(granted(&mut waiting).into_iter().map(use_up));
             }

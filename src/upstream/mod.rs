@@ -16,7 +16,7 @@ use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use self::pool::{Lease, Pool};
+use self::pool::{Lease, Patience, Pool};
 use crate::call::{Call, body_to_send};
 use crate::connect::{Connector, Origin};
 use crate::reply::{Body, BodyError, Failure, Outcome, Reply, Streaming};
@@ -65,14 +65,16 @@ impl Upstream {
         Self { pool, host, response_timeout: settings.response_timeout, forward_headers }
     }
 
-    /// Sends `call` once and waits for the answer's head; error answers come with their whole body.
+    /// Sends `call` once and waits for the answer's head; error answers come with their whole body. `deadline` bounds
+    /// all of it, a streamed body included.
     pub async fn send(
         &self,
         call: &Call,
         authorization: &HeaderValue,
         validator: Option<&HeaderValue>,
+        deadline: Instant,
     ) -> Outcome {
-        match self.attempt(call, authorization, validator).await {
+        match self.attempt(call, authorization, validator, deadline).await {
             Ok(reply) => Outcome::Answered(reply),
             Err(failure) => Outcome::Failed(failure),
         }
@@ -83,24 +85,27 @@ impl Upstream {
         call: &Call,
         authorization: &HeaderValue,
         validator: Option<&HeaderValue>,
+        deadline: Instant,
     ) -> Result<Reply, Failure> {
         let Some(body) = body_to_send(&call.body) else { return Err(Failure::NotSent) };
         let request = self.request(call, authorization, validator, body);
-        let sent = Instant::now();
-        let latest = self.latest(call, sent);
-        let (response, lease) = timeout_at(latest, self.pool.send(request))
-            .await
-            .unwrap_or_else(|_elapsed| Err(Failure::TimedOut(latest - sent)))?;
-        let reply = self.reply(response, lease, call.deadline);
+        let (response, mut lease) = self.pool.send(request, self.patience(call, deadline)).await?;
+        if !call.is_replayable() {
+            // An upload that is answered early is still being sent: nobody else may wait behind it.
+            lease.retire();
+        }
+        let reply = self.reply(response, lease, deadline);
         if reply.status.is_client_error() || reply.status.is_server_error() {
-            return reply.hold(ERROR_BODY_MAX).await.map_err(|_| Failure::Broken);
+            return Ok(reply.hold_or_empty(ERROR_BODY_MAX).await);
         }
         Ok(reply)
     }
 
     /// An upload is answered only after all of it has arrived, which has a bound of its own.
-    fn latest(&self, call: &Call, sent: Instant) -> Instant {
-        if call.is_replayable() { call.deadline.min(sent + self.response_timeout) } else { call.deadline }
+    fn patience(&self, call: &Call, deadline: Instant) -> Patience {
+        let now = Instant::now();
+        let until = if call.is_replayable() { deadline.min(now + self.response_timeout) } else { deadline };
+        Patience { until, length: until.saturating_duration_since(now) }
     }
 
     fn request(
@@ -119,6 +124,10 @@ impl Upstream {
         if let Some(etag) = validator {
             headers.insert(header::IF_NONE_MATCH, etag.clone());
         }
+        if call.sends_nothing() {
+            // RFC 9110 §8.6: some edges ask for it.
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(0));
+        }
         let mut request = Request::new(body);
         *request.method_mut() = call.target.method.clone();
         *request.uri_mut() = call.target.raw.clone().into();
@@ -130,24 +139,26 @@ impl Upstream {
         let (head, body) = response.into_parts();
         let mut headers = head.headers;
         strip_hop_by_hop(&mut headers);
-        // Whoever writes no body reads none either: the connection would be lost with every 204.
-        let body = if body.is_end_stream() {
+        if body.is_end_stream() {
             lease.give_back();
-            Body::Held(Bytes::new())
-        } else {
-            Body::Streaming(self.streamed(body, lease, deadline))
-        };
-        Reply::new(head.status, headers, body)
+            return Reply::new(head.status, headers, Body::Held(Bytes::new()));
+        }
+        Reply::new(head.status, headers, Body::Streaming(self.streamed(body, lease, deadline)))
     }
 
     /// The answer's body as it comes, bounded in the time between two parts and altogether. The connection goes back to
-    /// the pool at its end, and is closed when it is dropped before.
+    /// the pool with its last part, and is closed when it is dropped before.
     fn streamed(&self, body: Incoming, lease: Lease, deadline: Instant) -> Streaming {
         let patience = self.response_timeout;
         let state = Some((body, lease));
         StreamBody::new(stream::unfold(state, move |state| async move {
             let (mut body, lease) = state?;
             match timeout_at(deadline, timeout(patience, body.frame())).await {
+                Ok(Ok(Some(Ok(frame)))) if body.is_end_stream() => {
+                    // Whoever sends this on by its length does not ask for more.
+                    lease.give_back();
+                    Some((Ok(frame), None))
+                }
                 Ok(Ok(Some(Ok(frame)))) => Some((Ok(frame), Some((body, lease)))),
                 Ok(Ok(Some(Err(_)))) => Some((Err::<Frame<Bytes>, _>(BodyError::Broken), None)),
                 Ok(Ok(None)) => {
@@ -161,7 +172,13 @@ impl Upstream {
     }
 }
 
+/// Also `Alt-Svc`, which speaks of Logto's own host and would lead clients past this gateway, and a length that a
+/// transfer coding overrides (RFC 9112 §6.3): forwarded, it would cut the answer at the wrong place.
 fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    headers.remove(header::ALT_SVC);
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -7,17 +7,20 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::connect::Connector;
-use crate::reply::{Failure, Streaming};
+use crate::reply::{BodyError, Failure, Streaming};
 
 /// Logto closes a connection that was idle for five seconds: it is not reused so late that both happen at once.
 const IDLE_MAX: Duration = Duration::from_secs(4);
 
-/// How many connections wait. More than are ever in use do not, since `in_flight_max` bounds those.
+/// So many connections are kept; further ones are closed after use.
 const IDLE_CONNECTIONS_MAX: usize = 64;
+
+/// How long an idle connection may take to say that it is ready.
+const READY_MAX: Duration = Duration::from_millis(100);
 
 /// Idle connections, and the way to new ones.
 pub(super) struct Pool {
@@ -39,7 +42,16 @@ struct Connection {
 /// A connection in use. Dropped, it is closed: half an answer may be left on it.
 pub(super) struct Lease {
     connection: Connection,
-    home: Arc<Mutex<Vec<Idle>>>,
+    /// Where it goes back to, if it may serve again.
+    home: Option<Arc<Mutex<Vec<Idle>>>>,
+}
+
+/// How long an answer is waited for.
+#[derive(Clone, Copy)]
+pub(super) struct Patience {
+    pub(super) until: Instant,
+    /// What is said when it was too long.
+    pub(super) length: Duration,
 }
 
 impl Pool {
@@ -51,34 +63,40 @@ impl Pool {
     /// went out is replaced at once: hyper gives the request back, so nothing can be sent twice.
     pub(super) async fn send(
         &self,
-        request: Request<Streaming>,
+        mut request: Request<Streaming>,
+        patience: Patience,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
-        let mut request = request;
         while let Some(connection) = self.reusable().await {
-            match self.send_on(connection, request).await {
+            match self.send_on(connection, request, patience).await {
                 Err(Unsent::GivenBack(unsent)) => request = *unsent,
                 Err(Unsent::Lost(failure)) => return Err(failure),
                 Ok(answered) => return Ok(answered),
             }
         }
         let connection = self.connect().await?;
-        self.send_on(connection, request).await.map_err(|unsent| match unsent {
+        self.send_on(connection, request, patience).await.map_err(|unsent| match unsent {
             Unsent::GivenBack(_) => Failure::NotSent,
             Unsent::Lost(failure) => failure,
         })
     }
 
+    /// The time that making a connection took is not counted as Logto's.
     async fn send_on(
         &self,
         mut connection: Connection,
         request: Request<Streaming>,
+        patience: Patience,
     ) -> Result<(Response<Incoming>, Lease), Unsent> {
-        match connection.sender.try_send_request(request).await {
-            Ok(response) => Ok((response, Lease { connection, home: Arc::clone(&self.idle) })),
-            Err(mut error) => Err(match error.take_message() {
+        if now() >= patience.until {
+            return Err(Unsent::GivenBack(Box::new(request)));
+        }
+        match timeout_at(patience.until, connection.sender.try_send_request(request)).await {
+            Ok(Ok(response)) => Ok((response, Lease { connection, home: Some(Arc::clone(&self.idle)) })),
+            Ok(Err(mut error)) => Err(match error.take_message() {
                 Some(request) => Unsent::GivenBack(Box::new(request)),
                 None => Unsent::Lost(failure(error.error())),
             }),
+            Err(_elapsed) => Err(Unsent::Lost(Failure::TimedOut(patience.length))),
         }
     }
 
@@ -90,7 +108,8 @@ impl Pool {
                 connections.retain(Idle::is_young);
                 connections.pop()?
             };
-            if idle.connection.sender.ready().await.is_ok() {
+            // Its last answer was read to the end, so it is ready unless it is broken.
+            if let Ok(Ok(())) = timeout(READY_MAX, idle.connection.sender.ready()).await {
                 return Some(idle.connection);
             }
         }
@@ -114,13 +133,26 @@ enum Unsent {
 }
 
 fn failure(error: &hyper::Error) -> Failure {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(body) = error.downcast_ref::<BodyError>() {
+            return Failure::RequestBody(*body);
+        }
+        cause = error.source();
+    }
     if error.is_parse() { Failure::BadReply } else { Failure::Broken }
 }
 
 impl Lease {
+    /// It serves this once and no more.
+    pub(super) fn retire(&mut self) {
+        self.home = None;
+    }
+
     /// The answer was read to its end: the connection may serve the next call.
     pub(super) fn give_back(self) {
-        let mut idle = lock(&self.home);
+        let Some(home) = &self.home else { return };
+        let mut idle = lock(home);
         if idle.len() < IDLE_CONNECTIONS_MAX && !self.connection.sender.is_closed() {
             idle.push(Idle { connection: self.connection, since: now() });
         }

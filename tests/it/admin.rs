@@ -186,7 +186,9 @@ async fn the_numbers_move_with_what_happens() {
         let grown = value(&after).expect(name) - value(&before).unwrap_or(0.0);
         assert!((grown - growth).abs() < 1e-9, "{name} grew by {grown}");
     }
-    for (name, value) in [("budget_limit", 200.0), ("log_lines_dropped_total", 7.0), ("queue_waiting", 0.0)] {
+    for (name, value) in
+        [("budget_limit", 200.0), ("log_lines_dropped_total", 7.0), ("queue_waiting{class=\"batch\"}", 0.0)]
+    {
         assert!((after[&format!("logto_gateway_{name}")] - value).abs() < 1e-9, "{name}");
     }
     assert!(after["logto_gateway_token_expiry_timestamp_seconds"] > 1e9);

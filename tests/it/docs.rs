@@ -106,9 +106,10 @@ fn rejections() -> Vec<Rejection> {
         Rejection::NotTheApi,
         Rejection::NoSuchPage,
         Rejection::NotManagementApi,
-        Rejection::BodyTooSlow(soon),
-        Rejection::BodyTooLarge(1),
+        Rejection::BodyTooSlow,
+        Rejection::BodyTooLarge,
         Rejection::BodyBroken,
+        Rejection::Crowded,
         Rejection::HeldBodiesFull(soon),
         Rejection::QueueFull(soon),
         Rejection::WaitTooLong(soon),
@@ -141,9 +142,10 @@ fn is_listed_above(rejection: &Rejection) {
         | Rejection::NotTheApi
         | Rejection::NoSuchPage
         | Rejection::NotManagementApi
-        | Rejection::BodyTooSlow(_)
-        | Rejection::BodyTooLarge(_)
+        | Rejection::BodyTooSlow
+        | Rejection::BodyTooLarge
         | Rejection::BodyBroken
+        | Rejection::Crowded
         | Rejection::HeldBodiesFull(_)
         | Rejection::QueueFull(_)
         | Rejection::WaitTooLong(_)

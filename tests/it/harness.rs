@@ -16,7 +16,7 @@ use logto_gateway::simulator::{Limiter, Settings, Simulator};
 pub(crate) struct World {
     pub(crate) logto: Simulator,
     pub(crate) gateway: Arc<Gateway>,
-    config: Config,
+    pub(crate) config: Config,
 }
 
 /// A response, whole.

@@ -1,16 +1,21 @@
 //! The gateway from outside: promises to its users, one a test.
 
+mod abandoned;
 mod admin;
+mod again;
 mod check;
 mod cli;
+mod docs;
 mod floors;
 mod harness;
 mod heads;
 mod leaving;
 mod limits;
+mod pace;
 mod process;
 mod sockets;
 mod stopping;
+mod token;
 mod tokens;
 mod way;
 mod wire;

@@ -45,7 +45,7 @@ impl Plan {
             (Arc::clone(&gateway), Arc::clone(&gateway.metrics), CancellationToken::new());
         let handle = move |request: Request<Incoming>| Arc::clone(&way).handle(request);
         let serving = tokio::spawn(listener.serve("data", settings, metrics, stop.clone(), handle));
-        let world = World { logto, gateway };
+        let world = World { logto, gateway, config };
         Served { world, addresses, port, stop, serving: AbortOnDropHandle::new(serving) }
     }
 }

@@ -2,6 +2,7 @@
 
 use http_body_util::Full;
 
+use super::super::body_to_send;
 use super::*;
 use crate::catalog::Catalog;
 
