@@ -141,7 +141,9 @@ impl Gateway {
             let outcome = match (self.attempt(attempt, &errand, &mut timing).await, before.take()) {
                 (Ok(outcome), _) => outcome,
                 // Better the answer of the attempt before than the news that there was no time for another one.
-                (Err(no), Some(outcome)) if no.is_about_waiting() => return self.concluded(outcome, timing),
+                (Err(no), Some(outcome)) if no.is_about_waiting() && !self.retry.blames_token(&outcome) => {
+                    return self.concluded(outcome, timing);
+                }
                 (Err(no), _) => return Err(no),
             };
             let (frozen, latest) = (self.throttle.frozen_for().is_some(), errand.audience.standing().latest);

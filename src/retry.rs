@@ -61,11 +61,16 @@ impl Retry {
         }
     }
 
+    /// Whether the API refused the token and not the call: never a client's business.
+    pub fn blames_token(&self, outcome: &Outcome) -> bool {
+        outcome.refuses_token(self.api)
+    }
+
     fn reason(&self, call: &Call, outcome: &Outcome) -> Option<Reason> {
         let replayable = call.is_replayable();
         let harmless = !call.target.is_write();
         match outcome {
-            _ if outcome.refuses_token(self.api) => replayable.then_some(Reason::Token),
+            _ if self.blames_token(outcome) => replayable.then_some(Reason::Token),
             _ if outcome.throttled().is_some() => {
                 let unprocessed = harmless || outcome.status() == Some(StatusCode::TOO_MANY_REQUESTS);
                 (replayable && unprocessed).then_some(Reason::Limiter)

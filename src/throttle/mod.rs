@@ -56,8 +56,8 @@ pub struct ClassSettings {
     pub wait_max: Duration,
 }
 
-/// The longest that the gateway's own token may wait: through a freeze.
-const TOKEN_WAIT_MAX: Duration = Duration::from_secs(60);
+/// The longest that the gateway's own token may wait: through the longest freeze, and its turn after it.
+const TOKEN_WAIT_MAX: Duration = Duration::from_secs(70);
 
 /// The room. Clones share one line.
 #[derive(Clone)]
