@@ -1,78 +1,21 @@
 //! Every metric of the gateway: its name, labels and meaning, and the verbs that count.
 
+mod family;
+mod words;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use prometheus::core::Collector;
 use prometheus::{
-    Counter, Encoder, Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
-    IntGaugeVec, Opts, Registry, TextEncoder,
+    Counter, Encoder, Gauge, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Registry, TextEncoder,
 };
 
-/// From half a millisecond (a hit on a busy machine) to the longest call.
-const SECONDS: [f64; 14] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
-
-/// How the cache had its part in an answer: the label `cache`, and RFC 9211's words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(usize)]
-pub enum CacheResult {
-    /// Answered from the store.
-    Hit,
-    /// Nothing stored.
-    Miss,
-    /// Something stored, but no longer fresh.
-    Stale,
-    /// Shared another caller's fetch.
-    Collapsed,
-    /// Not a matter for the cache: a write, or a read that is never stored.
-    Bypass,
-    /// Refused by the gateway before the cache was asked.
-    None,
-}
-
-impl CacheResult {
-    const ALL: [Self; 6] = [Self::Hit, Self::Miss, Self::Stale, Self::Collapsed, Self::Bypass, Self::None];
-
-    /// The label's value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Hit => "hit",
-            Self::Miss => "miss",
-            Self::Stale => "stale",
-            Self::Collapsed => "collapsed",
-            Self::Bypass => "bypass",
-            Self::None => "none",
-        }
-    }
-}
-
-/// What an attempt upstream was for: the label `kind`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AttemptKind {
-    /// A caller's call, first attempt.
-    Call,
-    /// A further attempt at it.
-    Retry,
-    /// A conditional request for a stored answer.
-    Revalidate,
-    /// The gateway's own token.
-    Token,
-}
-
-impl AttemptKind {
-    const ALL: [Self; 4] = [Self::Call, Self::Retry, Self::Revalidate, Self::Token];
-
-    /// The label's value.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Call => "call",
-            Self::Retry => "retry",
-            Self::Revalidate => "revalidate",
-            Self::Token => "token",
-        }
-    }
-}
+use self::family::{
+    build_info, counter, counter_f64, counters, gauge, histogram, histogram_vec, int_gauge, int_gauges,
+    register,
+};
+pub use self::words::{AttemptKind, CacheResult};
 
 const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
@@ -412,59 +355,4 @@ impl Drop for Open {
 
 fn resolved_slots(routes: usize) -> Vec<OnceLock<IntCounter>> {
     (0..routes * STATUS_CLASSES.len() * CacheResult::ALL.len()).map(|_| OnceLock::new()).collect()
-}
-
-fn build_info(r: &Registry) {
-    let opts = opts("build_info", "The running build.")
-        .const_label("version", env!("CARGO_PKG_VERSION"))
-        .const_label("revision", option_env!("LOGTO_GATEWAY_REVISION").unwrap_or("unknown"));
-    let gauge = IntGauge::with_opts(opts).expect("a valid name");
-    gauge.set(1);
-    register(r, gauge);
-}
-
-fn opts(name: &str, help: &str) -> Opts {
-    Opts::new(name, help).namespace("logto_gateway")
-}
-
-fn register(r: &Registry, family: impl Collector + 'static) {
-    r.register(Box::new(family)).expect("every family is registered once");
-}
-
-fn registered<C: Collector + Clone + 'static>(r: &Registry, made: prometheus::Result<C>) -> C {
-    let family = made.expect("names and labels are literals");
-    register(r, family.clone());
-    family
-}
-
-fn counter(r: &Registry, name: &str, help: &str) -> IntCounter {
-    registered(r, IntCounter::with_opts(opts(name, help)))
-}
-
-fn counter_f64(r: &Registry, name: &str, help: &str) -> Counter {
-    registered(r, Counter::with_opts(opts(name, help)))
-}
-
-fn counters(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-    registered(r, IntCounterVec::new(opts(name, help), labels))
-}
-
-fn gauge(r: &Registry, name: &str, help: &str) -> Gauge {
-    registered(r, Gauge::with_opts(opts(name, help)))
-}
-
-fn int_gauge(r: &Registry, name: &str, help: &str) -> IntGauge {
-    registered(r, IntGauge::with_opts(opts(name, help)))
-}
-
-fn int_gauges(r: &Registry, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-    registered(r, IntGaugeVec::new(opts(name, help), labels))
-}
-
-fn histogram(r: &Registry, name: &str, help: &str) -> Histogram {
-    registered(r, Histogram::with_opts(HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec())))
-}
-
-fn histogram_vec(r: &Registry, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
-    registered(r, HistogramVec::new(HistogramOpts::from(opts(name, help)).buckets(SECONDS.to_vec()), labels))
 }
