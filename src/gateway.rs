@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, header};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -20,12 +20,12 @@ use crate::audience::Audience;
 use crate::cache::{Cache, Departure, Lookup, Purpose};
 use crate::call::{Call, Intake};
 use crate::catalog::Catalog;
+use crate::delivery;
 use crate::guard::Guard;
-use crate::link;
 use crate::metrics::{AttemptKind, Metrics};
 use crate::observe::{Exchange, Observer, OutBody};
 use crate::rejection::Rejection;
-use crate::reply::{Body, BodyError, Failure, Outcome, Reply, Timing};
+use crate::reply::{Outcome, Reply, Timing};
 use crate::retry::Retry;
 use crate::target::Target;
 use crate::throttle::{Permit, Throttle};
@@ -111,7 +111,7 @@ impl Gateway {
             Lookup::Bypass(why) => self.fetch_alone(&call).await?.because(why),
             Lookup::OnlyIfCached => return Err(Rejection::NotStored),
         };
-        Ok(self.delivered(reply, &call))
+        Ok(delivery::finished(reply, &call, &self.upstream_authority))
     }
 
     /// Many callers, one fetch.
@@ -233,73 +233,12 @@ impl Gateway {
         let throttled = outcome.throttled().is_some();
         let mut reply = match outcome {
             Outcome::Answered(reply) => reply,
-            Outcome::Failed(failure) => return Err(rejection(failure)),
+            Outcome::Failed(failure) => return Err(delivery::rejection(failure)),
         };
         reply.timing = Some(timing);
         if let (true, None, Some(left)) = (throttled, reply.retry_after(), self.throttle.frozen_for()) {
             reply.headers.insert(header::RETRY_AFTER, HeaderValue::from(left.as_secs() + 1));
         }
         Ok(reply)
-    }
-
-    /// What every answer to this client has in common, wherever it came from.
-    fn delivered(&self, mut reply: Reply, call: &Call) -> Reply {
-        let view =
-            link::View { upstream: &self.upstream_authority, base: &call.base, asked: &call.target.raw };
-        link::mend(&mut reply.headers, &view);
-        if reply.status == StatusCode::OK
-            && !call.target.is_write()
-            && holds_already(&call.headers, &reply.headers)
-        {
-            return not_modified(reply);
-        }
-        if let (&Method::HEAD, Body::Held(body)) = (&call.target.method, &reply.body) {
-            if !body.is_empty() {
-                reply.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
-            }
-            reply.body = Body::Held(Bytes::new());
-        }
-        reply
-    }
-}
-
-/// Whether the client's `If-None-Match` names this answer (RFC 9110 §13.1.2: weak comparison).
-fn holds_already(request: &HeaderMap, answer: &HeaderMap) -> bool {
-    let Some(etag) = answer.get(header::ETAG).map(|tag| opaque(tag.as_bytes())) else { return false };
-    request.get_all(header::IF_NONE_MATCH).iter().any(|list| {
-        list.as_bytes()
-            .split(|b| *b == b',')
-            .map(<[u8]>::trim_ascii)
-            .any(|tag| tag == b"*" || opaque(tag) == etag)
-    })
-}
-
-fn opaque(tag: &[u8]) -> &[u8] {
-    tag.strip_prefix(b"W/").unwrap_or(tag)
-}
-
-/// RFC 9110 §15.4.5.
-fn not_modified(mut reply: Reply) -> Reply {
-    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::CONTENT_ENCODING] {
-        reply.headers.remove(name);
-    }
-    Reply { status: StatusCode::NOT_MODIFIED, body: Body::Held(Bytes::new()), ..reply }
-}
-
-fn rejection(failure: Failure) -> Rejection {
-    match failure {
-        Failure::NotConnected(error) => {
-            Rejection::Unreachable { proxy_error: error.proxy_error(), cause: error.to_string() }
-        }
-        Failure::NotSent => Rejection::Unreachable {
-            proxy_error: "connection_terminated",
-            cause: "the connection closed before the request was sent".to_owned(),
-        },
-        Failure::RequestBody(BodyError::TooLarge) => Rejection::BodyTooLarge,
-        Failure::RequestBody(BodyError::Stalled) => Rejection::BodyTooSlow,
-        Failure::RequestBody(BodyError::Broken) => Rejection::BodyBroken,
-        Failure::Broken => Rejection::Broken,
-        Failure::BadReply => Rejection::BadReply,
-        Failure::TimedOut(patience) => Rejection::UpstreamTimeout(patience),
     }
 }

@@ -29,6 +29,7 @@ pub mod retry;
 pub mod throttle;
 pub mod token;
 pub mod upstream;
+pub mod delivery;
 
 // What they speak of.
 pub mod call;

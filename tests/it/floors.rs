@@ -10,7 +10,7 @@ const FLOORS: [&[&str]; 10] = [
     &["secret", "rejection", "metrics", "catalog"],
     &["streaming", "connect", "target", "caller"],
     &["link", "reply", "call", "audience"],
-    &["upstream", "token", "throttle", "retry", "cache", "guard", "observe"],
+    &["upstream", "token", "throttle", "retry", "delivery", "cache", "guard", "observe"],
     &["gateway"],
     &["simulator", "admin", "listener"],
     &["config"],
@@ -76,7 +76,8 @@ fn only_rejections_and_pages_put_a_status_of_their_own_on_a_response() {
         "UNAUTHORIZED",
     ];
     // These tell Logto's own answers apart.
-    let judges = ["rejection", "simulator", "admin", "reply", "retry", "token", "cache", "observe", "cli"];
+    let judges =
+        ["rejection", "simulator", "admin", "reply", "retry", "token", "cache", "observe", "delivery", "cli"];
     let names: Vec<[&str; 2]> = FAULTS.iter().map(|status| ["StatusCode", *status]).collect();
     let names: Vec<&[&str]> = names.iter().map(|name| &name[..]).collect();
     let invents = |source: &Source| said(source, &names, |part| judges.contains(&part));
