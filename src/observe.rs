@@ -189,20 +189,24 @@ impl Exchange {
         if !wanted {
             return;
         }
-        let code = refused.map_or("", Rejection::code);
         // The query stays out: searches name people.
-        tracing::info!(
-            caller = self.caller_name(),
-            method = %self.method,
-            route = self.route_name(),
-            path = self.uri.path(),
-            status = status.as_u16(),
-            cache = cache.name(),
-            code,
-            ms = millis(self.started.elapsed()),
-            request_id = self.request_id.to_str().unwrap_or_default(),
-            "request"
-        );
+        macro_rules! line {
+            ($level:ident) => {
+                tracing::$level!(
+                    caller = self.caller_name(),
+                    method = %self.method,
+                    route = self.route_name(),
+                    path = self.uri.path(),
+                    status = status.as_u16(),
+                    cache = cache.name(),
+                    code = refused.map(Rejection::code),
+                    ms = millis(self.started.elapsed()),
+                    request_id = self.request_id.to_str().unwrap_or_default(),
+                    "request"
+                )
+            };
+        }
+        if status.is_server_error() { line!(warn) } else { line!(info) }
     }
 
     fn caller_name(&self) -> &str {
@@ -220,7 +224,13 @@ impl Drop for Exchange {
             return;
         }
         self.observer.metrics.caller_ended(self.caller_name(), "left");
-        if self.observer.log != LogRequests::Off {
+        let write = !matches!(self.method, Method::GET | Method::HEAD);
+        let wanted = match self.observer.log {
+            LogRequests::All => true,
+            LogRequests::WritesAndErrors | LogRequests::Errors => write,
+            LogRequests::Off => false,
+        };
+        if wanted {
             tracing::info!(
                 caller = self.caller_name(),
                 method = %self.method,

@@ -26,8 +26,8 @@ pub enum Rejection {
     Host,
     /// A write or a read of secrets without any `Authorization`, while nobody is configured.
     #[error(
-        "without configured callers, writes and reads of secrets need an Authorization header of any value \
-         (door.anonymous = \"guarded\"); send one, or set door.anonymous = \"open\""
+        "writes, reads of secrets, and routes that this gateway doesn't know need an Authorization header, of any \
+         value (door.anonymous = \"guarded\"); send one, or set door.anonymous = \"open\""
     )]
     Guarded,
     /// `door.anonymous = "deny"`.

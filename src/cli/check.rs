@@ -37,7 +37,8 @@ pub(super) fn check(settings: Settings, options: &Options) -> ExitCode {
     let mut report = Report { json: options.json, steps: Vec::new(), sound: true };
     match Config::load(sources(settings)) {
         Ok(Loaded { config, warnings }) => {
-            report.right("config", "three settings and the defaults, or what you made of them");
+            let Config { upstream, token, .. } = &config;
+            report.right("config", &format!("Logto at {}, application {}", upstream.origin, token.app_id));
             for warning in warnings {
                 report.hint("config", &warning);
             }
@@ -79,7 +80,7 @@ async fn steps(config: Config, mut report: Report) -> ExitCode {
     if config.throttle.envelope.is_some() && !origin.host.ends_with(".logto.app") {
         report.hint(
             "budget",
-            "a self-hosted Logto has no limiter of its own; budget.limit = \"off\" is possible",
+            "this looks self-hosted, without a limiter in front: --set budget.limit=off removes the brake",
         );
     }
     report.end()
@@ -105,7 +106,7 @@ async fn has_token(gateway: &Gateway, report: &mut Report) -> bool {
     match gateway.tokens.current().await {
         Ok(_) => {
             let left = gateway.tokens.status().seconds_left.unwrap_or(0);
-            report.right("token", &format!("issued with its scope, good for {left} s"));
+            report.right("token", &format!("issued with its scope, good for {} min", left.div_ceil(60)));
             true
         }
         Err(rejection) => {
@@ -177,8 +178,10 @@ impl Report {
     }
 
     fn end(self) -> ExitCode {
-        if self.json {
-            say(&serde_json::json!({ "ok": self.sound, "steps": self.steps }).to_string());
+        match (self.json, self.sound) {
+            (true, ok) => say(&serde_json::json!({ "ok": ok, "steps": self.steps }).to_string()),
+            (false, true) => say("All is well: logto-gateway run"),
+            (false, false) => say("Mend what is marked with ✗, and check again."),
         }
         ExitCode::from(if self.sound { 0 } else { FAULT })
     }

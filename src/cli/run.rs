@@ -27,11 +27,14 @@ async fn serve(config: Config, lines_dropped: impl Fn() -> u64 + Send + Sync + '
         }
     };
     let signals = Signals::listen();
+    let (listen, admin) = (app.addresses(), app.admin_addresses());
     tracing::info!(
-        listen = app.addresses().join(" "),
-        admin = app.admin_addresses().join(" "),
-        "logto-gateway {} {told}",
-        env!("CARGO_PKG_VERSION")
+        listen = listen.join(" "),
+        admin = admin.join(" "),
+        "logto-gateway {} is ready: call {}/api/…, look at {}/status; it {told}",
+        env!("CARGO_PKG_VERSION"),
+        listen.first().map_or("", String::as_str),
+        admin.first().map_or("", String::as_str),
     );
     serve_until_told(app, signals).await
 }

@@ -27,7 +27,8 @@ impl BindError {
 fn remedy(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::AddrInUse => {
-            " (another process listens there; stop it, or set listen.data and listen.admin)"
+            " (another process listens there; stop it, or choose another port, for instance \
+             --set listen.data=localhost:8580 --set listen.admin=localhost:8581)"
         }
         io::ErrorKind::PermissionDenied => " (not permitted for this user)",
         _ => "",
