@@ -14,9 +14,9 @@ pub struct Audience(watch::Sender<Standing>);
 pub struct Standing {
     /// How many there are.
     pub size: usize,
-    /// The best class among them.
+    /// The best class that any of them had.
     pub class: Class,
-    /// The latest deadline among them.
+    /// The latest deadline that any of them had.
     pub latest: Instant,
     /// The call is on its way: nobody's leaving ends it any more.
     pub sent: bool,
@@ -38,18 +38,17 @@ impl Audience {
         self.0.subscribe()
     }
 
-    /// One more; `false` if all have left already, so that nothing will come of it.
+    /// One more; `false` if all had left before it was sent, so that nothing will come of it.
     pub fn join(&self, class: Class, deadline: Instant) -> bool {
         let mut joined = false;
         self.0.send_if_modified(|standing| {
-            joined = standing.size > 0;
-            let before = *standing;
+            joined = standing.size > 0 || standing.sent;
             if joined {
                 standing.size += 1;
                 standing.class = standing.class.min(class);
                 standing.latest = standing.latest.max(deadline);
             }
-            before != *standing
+            joined
         });
         joined
     }

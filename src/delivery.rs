@@ -1,5 +1,7 @@
 //! An answer on its way to one client: its links mended, its conditions heeded, its failure put into words.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
@@ -73,6 +75,7 @@ pub fn rejection(failure: Failure) -> Rejection {
         Failure::RequestBody(BodyError::TooLarge) => Rejection::BodyTooLarge,
         Failure::RequestBody(BodyError::Stalled) => Rejection::BodyTooSlow,
         Failure::RequestBody(BodyError::Broken) => Rejection::BodyBroken,
+        Failure::TooLate => Rejection::WaitTooLong(Duration::from_secs(1)),
         Failure::Broken => Rejection::Broken,
         Failure::BadReply => Rejection::BadReply,
         Failure::TimedOut(patience) => Rejection::UpstreamTimeout(patience),

@@ -179,12 +179,21 @@ impl Gateway {
         };
         let (sent, deadline) = (Instant::now(), audience.standing().latest);
         let sending = Arc::clone(self).send(kind, Arc::clone(call), departure, permit, token, deadline);
-        let outcome = self.tasks.spawn(sending).await.map_err(|_panic| {
-            self.cache.lost(call, Instant::now());
-            Rejection::Internal
-        });
+        let outcome = self.tasks.spawn(Arc::clone(self).finished(Arc::clone(call), sending)).await;
         timing.upstream += sent.elapsed();
-        outcome
+        outcome.unwrap_or(Err(Rejection::Internal))
+    }
+
+    /// A panic on the way leaves behind what an unknown outcome does, though nobody may wait for it any more.
+    async fn finished(
+        self: Arc<Self>,
+        call: Arc<Call>,
+        sending: impl Future<Output = Outcome> + Send,
+    ) -> Result<Outcome, Rejection> {
+        AssertUnwindSafe(sending).catch_unwind().await.map_err(|_panic| {
+            self.cache.lost(&call, Instant::now());
+            Rejection::Internal
+        })
     }
 
     /// A permit and a token. The token is made sure of first, so that nobody holds a permit only to wait for it, and

@@ -122,7 +122,9 @@ impl Exchange {
                     response.status(),
                     StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
                 ) {
-                    let timing = Timing { queue: self.started.elapsed(), ..Timing::default() };
+                    let waited =
+                        if rejection.is_about_waiting() { self.started.elapsed() } else { Duration::ZERO };
+                    let timing = Timing { queue: waited, ..Timing::default() };
                     tell_pace(response.headers_mut(), quota, &timing);
                 }
                 (response, CacheResult::None, Some(rejection))

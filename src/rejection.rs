@@ -125,6 +125,7 @@ const ALLOWED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PAT
 const DENIED: &str = "http_request_denied";
 const ERROR: &str = "http_request_error";
 const INTERNAL: &str = "proxy_internal_error";
+const UNAVAILABLE: &str = "destination_unavailable";
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 
 /// Everything the outside learns of a rejection beside its text.
@@ -219,12 +220,12 @@ impl Rejection {
             Self::HeldBodiesFull(after) => later(S::SERVICE_UNAVAILABLE, "held_bodies_full", INTERNAL, after),
             Self::QueueFull(after) => later(S::TOO_MANY_REQUESTS, "queue_full", DENIED, after),
             Self::WaitTooLong(after) => later(S::TOO_MANY_REQUESTS, "wait_too_long", DENIED, after),
-            Self::Frozen(after) => later(S::SERVICE_UNAVAILABLE, "frozen", "destination_unavailable", after),
+            Self::Frozen(after) => later(S::SERVICE_UNAVAILABLE, "frozen", UNAVAILABLE, after),
             Self::NoToken { retry_after, .. } => {
-                later(S::SERVICE_UNAVAILABLE, "no_token", "destination_unavailable", retry_after)
+                later(S::SERVICE_UNAVAILABLE, "no_token", UNAVAILABLE, retry_after)
             }
             Self::Abandoned => form(S::SERVICE_UNAVAILABLE, "abandoned", INTERNAL),
-            Self::Draining => later(S::SERVICE_UNAVAILABLE, "draining", INTERNAL, &Duration::from_secs(1)),
+            Self::Draining => later(S::SERVICE_UNAVAILABLE, "draining", UNAVAILABLE, &Duration::from_secs(1)),
             Self::Unreachable { proxy_error, .. } => {
                 form(S::BAD_GATEWAY, "upstream_unreachable", proxy_error)
             }

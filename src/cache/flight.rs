@@ -158,6 +158,8 @@ impl Seat {
                 let first = lock(reply).take();
                 Ok(first.map_or(Arrival::FetchAlone, Arrival::Reply))
             }
+            // All had left before this passenger boarded.
+            Some(Landing::Refused(Rejection::Abandoned)) => Ok(Arrival::FetchAlone),
             Some(Landing::Refused(rejection)) => Err(rejection.clone()),
             None => Err(Rejection::Internal),
         }
@@ -167,8 +169,9 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut aloft = lock(&self.aloft);
-        let was_last = self.flight.audience.leave();
-        if was_last && aloft.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
+        // Once it was sent it lands, and whoever comes meanwhile may still have it.
+        let ends = self.flight.audience.leave() && !self.was_sent();
+        if ends && aloft.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
             aloft.remove(&self.key);
         }
     }

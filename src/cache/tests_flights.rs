@@ -163,6 +163,28 @@ async fn a_flight_is_abandoned_when_its_last_passenger_leaves_and_not_before() {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "a flight may fail")]
+#[tokio::test(start_paused = true)]
+async fn a_flight_that_was_sent_can_be_boarded_though_all_have_left() {
+    let (store, airport) = (store(), Arc::<Airport>::default());
+    let calls = [get("/api/users").call(), get("/api/users").call()];
+    let first = boards(&store, &calls[0], &airport, lands).await;
+    airport.audiences.lock().unwrap()[0].mark_sent();
+    drop(first);
+    let second = boards(&store, &calls[1], &airport, lands).await;
+    assert_eq!((airport.started(), airport.aboard(0)), (1, 1));
+    airport.land.notify_one();
+    assert_eq!(body(second.await), "whole");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_boards_a_flight_that_gives_up_for_want_of_passengers_fetches_alone() {
+    let (store, airport) = (store(), Arc::<Airport>::default());
+    let call = get("/api/users").call();
+    let aboard = boards(&store, &call, &airport, || Err(Rejection::Abandoned)).await;
+    airport.land.notify_one();
+    assert_eq!(body(aboard.await), "alone");
+}
+
 fn too_large() -> Result<Reply, Rejection> {
     let frames = stream::iter([Ok(http_body::Frame::data(Bytes::from_static(b"large")))]);
     let body = Body::Streaming(StreamBody::new(frames).boxed_unsync());

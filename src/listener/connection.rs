@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderName, HeaderValue, Request, Response, Version, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, Version, header};
+use http_body::Body as _;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Either};
 use hyper::body::Incoming;
@@ -165,7 +166,7 @@ where
     let (service, stop) = (serving.service.clone(), serving.stop.clone());
     let handle = tower::service_fn(move |request: Request<Incoming>| {
         let on_its_way = OnItsWay::begin(Arc::clone(&talk));
-        let http1 = request.version() < Version::HTTP_2;
+        let (http1, is_head) = (request.version() < Version::HTTP_2, request.method() == Method::HEAD);
         let (answer, idle, stop) = (service(request), idle.clone(), stop.clone());
         async move {
             let mut response = answer.await;
@@ -179,6 +180,10 @@ where
                 return Ok(response.map(Either::Left));
             }
             let on_its_way = on_its_way.watched(answer_timeout);
+            if let (false, Some(length @ 1..)) = (is_head, response.body().size_hint().exact()) {
+                // A watched body no longer tells its own.
+                response.headers_mut().entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from(length));
+            }
             let watched = move |frame| {
                 let _until_the_body_is_dropped = &on_its_way;
                 frame

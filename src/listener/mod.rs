@@ -123,11 +123,6 @@ where
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let place = tokio::select! {
-            biased;
-            place = Arc::clone(&room).acquire_owned() => place.expect("nobody closes it"),
-            () = serving.stop.cancelled() => break,
-        };
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
             // Those that the system has accepted for us already are served as well.
@@ -138,6 +133,11 @@ where
         };
         match accepted {
             Ok(stream) => {
+                let place = tokio::select! {
+                    biased;
+                    place = Arc::clone(&room).acquire_owned() => place.expect("nobody closes it"),
+                    () = serving.stop.cancelled() => break,
+                };
                 let serving = Arc::clone(&serving);
                 connections.spawn(async move {
                     let _open = serving.metrics.connected(serving.name);

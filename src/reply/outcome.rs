@@ -29,9 +29,12 @@ pub enum Failure {
     /// No connection: surely not processed.
     #[error(transparent)]
     NotConnected(#[from] ConnectError),
-    /// A reused connection was closed before the request went out, and so was its replacement: surely not processed.
+    /// A new connection was closed before the request went out, or there is no body left to send: surely not processed.
     #[error("the connection closed before the request was sent")]
     NotSent,
+    /// The call's time was up before it could be sent: surely not processed.
+    #[error("there was no time left to send it")]
+    TooLate,
     /// The connection broke before the answer's head: perhaps processed.
     #[error("the connection broke before the answer")]
     Broken,
@@ -49,7 +52,7 @@ pub enum Failure {
 impl Failure {
     /// Whether Logto surely did nothing, so that any method may be tried again.
     pub fn surely_not_processed(&self) -> bool {
-        matches!(self, Self::NotConnected(_) | Self::NotSent | Self::RequestBody(_))
+        matches!(self, Self::NotConnected(_) | Self::NotSent | Self::TooLate | Self::RequestBody(_))
     }
 }
 

@@ -66,6 +66,9 @@ impl Pool {
         mut request: Request<Streaming>,
         patience: Patience,
     ) -> Result<(Response<Incoming>, Lease), Failure> {
+        if now() >= patience.until {
+            return Err(Failure::TooLate);
+        }
         while let Some(connection) = self.reusable().await {
             match self.send_on(connection, request, patience).await {
                 Err(Unsent::GivenBack(unsent)) => request = *unsent,
@@ -73,23 +76,19 @@ impl Pool {
                 Ok(answered) => return Ok(answered),
             }
         }
-        let connection = self.connect().await?;
+        let connection = timeout_at(patience.until, self.connect()).await.unwrap_or(Err(Failure::TooLate))?;
         self.send_on(connection, request, patience).await.map_err(|unsent| match unsent {
             Unsent::GivenBack(_) => Failure::NotSent,
             Unsent::Lost(failure) => failure,
         })
     }
 
-    /// The time that making a connection took is not counted as Logto's.
     async fn send_on(
         &self,
         mut connection: Connection,
         request: Request<Streaming>,
         patience: Patience,
     ) -> Result<(Response<Incoming>, Lease), Unsent> {
-        if now() >= patience.until {
-            return Err(Unsent::GivenBack(Box::new(request)));
-        }
         match timeout_at(patience.until, connection.sender.try_send_request(request)).await {
             Ok(Ok(response)) => Ok((response, Lease { connection, home: Some(Arc::clone(&self.idle)) })),
             Ok(Err(mut error)) => Err(match error.take_message() {
