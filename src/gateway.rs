@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -69,6 +69,8 @@ struct Errand {
     purpose: Purpose,
 }
 
+/// RFC 7240 §3.
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 /// When to come back if there was no token in time.
 const TOKEN_RETRY: Duration = Duration::from_secs(1);
 
@@ -245,6 +247,9 @@ impl Gateway {
         let view =
             link::View { upstream: &self.upstream_authority, base: &call.base, asked: &call.target.raw };
         link::mend(&mut reply.headers, &view);
+        if let Some(wait) = call.wait {
+            reply.headers.insert(PREFERENCE_APPLIED, preference_applied(wait));
+        }
         if reply.status == StatusCode::OK
             && !call.target.is_write()
             && holds_already(&call.headers, &reply.headers)
@@ -259,6 +264,10 @@ impl Gateway {
         }
         reply
     }
+}
+
+fn preference_applied(wait: u32) -> HeaderValue {
+    HeaderValue::try_from(format!("wait={wait}")).expect("a word and digits")
 }
 
 /// Whether the client's `If-None-Match` names this answer (RFC 9110 §13.1.2: weak comparison).
