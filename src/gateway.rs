@@ -177,7 +177,9 @@ impl Gateway {
             (1, Some(_)) => AttemptKind::Revalidate,
             _ => AttemptKind::Retry,
         };
-        let (sent, deadline) = (Instant::now(), audience.standing().latest);
+        let latest = audience.standing().latest;
+        let deadline = if matches!(purpose, Purpose::Pass) { latest } else { latest.max(call.timeout) };
+        let sent = Instant::now();
         let sending = Arc::clone(self).send(kind, Arc::clone(call), departure, permit, token, deadline);
         let outcome = self.tasks.spawn(sending).await.map_err(|_panic| {
             self.cache.lost(call, Instant::now());
