@@ -12,7 +12,11 @@ mod tests;
 #[cfg(test)]
 mod tests_bound;
 #[cfg(test)]
+mod tests_fair;
+#[cfg(test)]
 mod tests_frozen;
+#[cfg(test)]
+mod tests_try;
 
 use std::sync::Arc;
 use std::time::Duration;
