@@ -33,9 +33,11 @@ impl Audience {
         *self.0.borrow()
     }
 
-    /// To be told of changes.
+    /// To be told of changes; the first one is how it stands now, so that none slips by before the watch begins.
     pub fn watch(&self) -> watch::Receiver<Standing> {
-        self.0.subscribe()
+        let mut watch = self.0.subscribe();
+        watch.mark_changed();
+        watch
     }
 
     /// One more; `false` if all had left before it was sent, so that nothing will come of it.

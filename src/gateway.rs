@@ -104,11 +104,12 @@ impl Gateway {
         let (id, arrived) = (exchange.request_id().clone(), exchange.started());
         let call = Arc::new(self.intake.read(caller, target, head, body, id, arrived).await?);
         let now = Instant::now();
+        // What goes to Logto is boxed: an idle connection should not keep room for it.
         let reply = match self.cache.lookup(&call, now) {
             Lookup::Fresh(entry) => entry.stored_reply(now),
-            Lookup::Stale(entry) => self.fly(&call, Purpose::Confirm(entry)).await?,
-            Lookup::Miss => self.fly(&call, Purpose::Fill).await?,
-            Lookup::Bypass(why) => self.fetch_alone(&call).await?.because(why),
+            Lookup::Stale(entry) => Box::pin(self.fly(&call, Purpose::Confirm(entry))).await?,
+            Lookup::Miss => Box::pin(self.fly(&call, Purpose::Fill)).await?,
+            Lookup::Bypass(why) => Box::pin(self.fetch_alone(&call)).await?.because(why),
             Lookup::OnlyIfCached => return Err(Rejection::NotStored),
         };
         Ok(delivery::finished(reply, &call, &self.upstream_authority))
@@ -128,8 +129,13 @@ impl Gateway {
 
     async fn fetch_alone(self: &Arc<Self>, call: &Arc<Call>) -> Result<Reply, Rejection> {
         let audience = Arc::new(Audience::of_one(call.class, call.deadline));
-        let errand = Errand { call: Arc::clone(call), audience, purpose: Purpose::Pass };
-        Arc::clone(self).fetch(errand).await
+        let errand =
+            Errand { call: Arc::clone(call), audience: Arc::clone(&audience), purpose: Purpose::Pass };
+        match timeout_at(call.deadline, Arc::clone(self).fetch(errand)).await {
+            Ok(answer) => answer,
+            Err(_elapsed) if audience.standing().sent => Err(Rejection::DeadlinePassed),
+            Err(_elapsed) => Err(Rejection::WaitTooLong(TOKEN_RETRY)),
+        }
     }
 
     /// As many attempts as the rule and the deadline grant.
@@ -177,7 +183,8 @@ impl Gateway {
             (1, Some(_)) => AttemptKind::Revalidate,
             _ => AttemptKind::Retry,
         };
-        let (sent, deadline) = (Instant::now(), audience.standing().latest);
+        // Callers keep their own deadlines; what was sent is finished and learned from though they have passed.
+        let (sent, deadline) = (Instant::now(), audience.standing().latest.max(call.timeout));
         let sending = Arc::clone(self).send(kind, Arc::clone(call), departure, permit, token, deadline);
         let outcome = self.tasks.spawn(Arc::clone(self).finished(Arc::clone(call), sending)).await;
         timing.upstream += sent.elapsed();

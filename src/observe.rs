@@ -296,12 +296,17 @@ fn cache_status(source: &Source) -> HeaderValue {
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-11), `Server-Timing` (W3C).
 fn tell_pace(headers: &mut HeaderMap, quota: Option<Quota>, timing: &Timing) {
+    // Whoever was told when to come back is not to read a later time beside it.
+    let told = headers.get(header::RETRY_AFTER).and_then(|after| after.to_str().ok()?.parse().ok());
     let mut tell = |name: &'static str, text: String| {
         headers.insert(name, HeaderValue::try_from(text).expect("ASCII words and digits"));
     };
     if let Some(Quota { limit, window, remaining, reset }) = quota {
         tell("ratelimit-policy", format!("\"tenant\";q={limit};w={}", whole_seconds(window)));
-        tell("ratelimit", format!("\"tenant\";r={remaining};t={}", whole_seconds(reset)));
+        tell(
+            "ratelimit",
+            format!("\"tenant\";r={remaining};t={}", whole_seconds(reset).min(told.unwrap_or(u64::MAX))),
+        );
     }
     let Timing { queue, token, upstream } = timing;
     let (queue, token, upstream) = (millis(*queue), millis(*token), millis(*upstream));

@@ -185,6 +185,7 @@ async fn who_boards_a_flight_that_gives_up_for_want_of_passengers_fetches_alone(
     assert_eq!(body(aboard.await), "alone");
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "one end of a flight among others")]
 fn too_large() -> Result<Reply, Rejection> {
     let frames = stream::iter([Ok(http_body::Frame::data(Bytes::from_static(b"large")))]);
     let body = Body::Streaming(StreamBody::new(frames).boxed_unsync());

@@ -79,10 +79,10 @@ impl Intake {
         let wishes = Wishes::of(&head.headers);
         let wait = wishes.wait.filter(|wait| Duration::from_secs((*wait).into()) < self.limits.call_timeout);
         let patience = wait.map_or(self.limits.call_timeout, |wait| Duration::from_secs(wait.into()));
-        let deadline = arrived + patience;
+        let (deadline, timeout) = (arrived + patience, arrived + self.limits.call_timeout);
         let class = caller.class.max(wishes.class);
         let headers = head.headers;
-        Ok(Call { caller, target, headers, base, request_id, body, arrived, deadline, wait, class })
+        Ok(Call { caller, target, headers, base, request_id, body, arrived, deadline, timeout, wait, class })
     }
 
     async fn read_body<B>(&self, target: &Target, body: B, headers: &HeaderMap) -> Result<Body, Rejection>

@@ -37,6 +37,8 @@ pub struct Call {
     pub arrived: Instant,
     /// Its caller waits no longer than this.
     pub deadline: Instant,
+    /// Its answer is worth waiting for until then, to others who want the same and have more time.
+    pub timeout: Instant,
     /// The `Prefer: wait` that was heeded, in seconds.
     pub wait: Option<u32>,
     /// The class it waits in: its caller's, or a lower one that it asked for.

@@ -12,7 +12,11 @@ mod tests;
 #[cfg(test)]
 mod tests_bound;
 #[cfg(test)]
+mod tests_fair;
+#[cfg(test)]
 mod tests_frozen;
+#[cfg(test)]
+mod tests_try;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +102,14 @@ impl Throttle {
         let was_frozen = self.frozen_for();
         let news = match (outcome.throttled(), outcome, &permit.whom) {
             (Some(throttled), ..) => self.line.refused(attempt, throttled.retry_after),
-            (None, outcome, Some(whom)) if outcome.is_edge_page() => self.line.edge_page(attempt, whom),
+            (None, outcome, Some(whom)) if outcome.is_edge_page() => {
+                let news = self.line.edge_page(attempt, whom);
+                if news.is_none() {
+                    // It says nothing of the limiter: a try that drew it is taken back, and the next one is it.
+                    return;
+                }
+                news
+            }
             (None, Outcome::Answered(_), _) => {
                 self.line.answered(attempt);
                 None

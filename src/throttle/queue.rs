@@ -5,6 +5,11 @@
 //! carries the virtual time at which its next service may start; whoever may start earliest is served, and the clock of
 //! its level moves there. Only service moves a flow's time, so leaving early costs nothing.
 
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_served;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -106,7 +111,7 @@ impl<W> Queue<W> {
         }
         let class = self.next_class()?;
         self.now = self.starts[class];
-        self.starts[class] += SERVICE / u64::from(self.weights[class]);
+        self.starts[class] += step(self.weights[class]);
         self.classes[class].pop()
     }
 
@@ -132,10 +137,11 @@ impl<W> Queue<W> {
     pub(super) fn ahead_of(&self, flow: &Flow) -> usize {
         let class = flow.class as usize;
         let own_class = self.classes[class].ahead_of(flow);
-        let turns = own_class as u64 + 1;
+        let turn = self.starts[class].max(self.now) + own_class as u64 * step(self.weights[class]);
         let others = (0..self.classes.len()).filter(|other| *other != class).map(|other| {
-            let theirs = turns * u64::from(self.weights[other]) / u64::from(self.weights[class]) + 1;
-            self.classes[other].waiting.min(usize::try_from(theirs).unwrap_or(usize::MAX))
+            // Of two classes that may start at the same time the better one is served.
+            let end = turn + u64::from(other < class);
+            self.classes[other].waiting.min(turns(self.starts[other], self.weights[other], end))
         });
         self.own.len() + own_class + others.sum::<usize>()
     }
@@ -210,7 +216,7 @@ impl<W> Level<W> {
         let callers = self.flows.get_mut(&caller)?;
         let (_, waiter) = callers.waiting.pop_first()?;
         self.waiting -= 1;
-        callers.start = place.0 + SERVICE / u64::from(callers.weight);
+        callers.start = place.0 + step(callers.weight);
         callers.place = callers.waiting.first_key_value().map(|(arrival, _)| (callers.start, *arrival));
         match callers.place {
             Some(place) => {
@@ -235,26 +241,39 @@ impl<W> Level<W> {
     }
 
     /// A caller who comes back soon must not gain by having been away: its time is kept until the level's has passed it.
+    /// Time stands still while everybody served is new: of so many names none is worth its memory.
     fn forget_idle(&mut self) {
         const KEPT: usize = 64;
-        if self.flows.len() > KEPT + 2 * self.order.len() {
-            let now = self.now;
-            self.flows.retain(|_, callers| callers.place.is_some() || callers.start > now);
+        if self.flows.len() <= KEPT + 2 * self.order.len() {
+            return;
+        }
+        let now = self.now;
+        self.flows.retain(|_, callers| callers.place.is_some() || callers.start > now);
+        if self.flows.len() > KEPT / 2 + 2 * self.order.len() {
+            self.flows.retain(|_, callers| callers.place.is_some());
         }
     }
 
     fn ahead_of(&self, flow: &Flow) -> usize {
-        let own = self.flows.get(&flow.caller).map_or(0, |callers| callers.waiting.len());
-        let turns = own as u64 + 1;
-        let others = self
-            .order
-            .values()
-            .filter(|caller| **caller != flow.caller)
-            .filter_map(|caller| self.flows.get(caller));
-        let theirs = others.map(|callers| {
-            let theirs = turns * u64::from(callers.weight) / u64::from(flow.weight.max(1)) + 1;
-            callers.waiting.len().min(usize::try_from(theirs).unwrap_or(usize::MAX))
+        let known = self.flows.get(&flow.caller);
+        let own = known.map_or(0, |callers| callers.waiting.len());
+        let start = known.map_or(self.now, |callers| callers.start.max(self.now));
+        let turn = start + own as u64 * step(flow.weight.max(1));
+        let others = self.order.values().filter(|caller| **caller != flow.caller);
+        let theirs = others.filter_map(|caller| self.flows.get(caller)).map(|callers| {
+            // Of two callers that may start at the same time the one that was there first is served.
+            callers.waiting.len().min(turns(callers.start, callers.weight, turn + 1))
         });
         own + theirs.sum::<usize>()
     }
+}
+
+/// How long one service of a flow takes, in virtual time.
+fn step(weight: Weight) -> u64 {
+    SERVICE / u64::from(weight)
+}
+
+/// How many services begin before `end`, if the first may at `start`.
+fn turns(start: u64, weight: Weight, end: u64) -> usize {
+    usize::try_from(end.saturating_sub(start).div_ceil(step(weight))).unwrap_or(usize::MAX)
 }

@@ -34,6 +34,8 @@ const EDGE_WINDOW: Duration = Duration::from_secs(10);
 /// Keeps the pace within what Logto bears.
 pub(super) struct Regulator {
     phase: Phase,
+    /// The one try is under way. A refusal of an older attempt may freeze the line over it; there is no second one.
+    trying: bool,
     /// Attempts sent before the last cut are old news.
     cut_at: Option<Instant>,
     /// The next pause, should Logto name none.
@@ -49,13 +51,8 @@ pub(super) struct Regulator {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    Frozen {
-        until: Instant,
-    },
-    /// `trying`: the one try is under way.
-    HalfOpen {
-        trying: bool,
-    },
+    Frozen { until: Instant },
+    HalfOpen,
 }
 
 struct EdgePage {
@@ -88,6 +85,7 @@ impl Regulator {
     pub(super) fn new(envelope: Option<&Envelope>, now: Instant) -> Self {
         Self {
             phase: Phase::Open,
+            trying: false,
             cut_at: None,
             pause: PAUSE_DEFAULT,
             factor: 1.0,
@@ -102,30 +100,32 @@ impl Regulator {
             if now < until {
                 return Gate::Until(until);
             }
-            self.phase = Phase::HalfOpen { trying: false };
+            self.phase = Phase::HalfOpen;
         }
         match self.phase {
-            Phase::HalfOpen { trying: true } => Gate::AfterTheTry,
-            Phase::HalfOpen { trying: false } => Gate::Try,
+            Phase::HalfOpen if self.trying => Gate::AfterTheTry,
+            Phase::HalfOpen => Gate::Try,
             Phase::Open | Phase::Frozen { .. } => Gate::Open,
         }
     }
 
     /// The one try goes out.
     pub(super) fn try_begins(&mut self) {
-        self.phase = Phase::HalfOpen { trying: true };
+        self.trying = true;
     }
 
     /// The one try came to nothing: no answer, or never sent. The next attempt is it.
     pub(super) fn try_vanished(&mut self) {
-        if self.phase == (Phase::HalfOpen { trying: true }) {
-            self.phase = Phase::HalfOpen { trying: false };
-        }
+        self.trying = false;
     }
 
     /// Logto answered, and its limiter had no objection.
     pub(super) fn answered(&mut self, attempt: Attempt, now: Instant) {
-        if attempt.is_try && matches!(self.phase, Phase::HalfOpen { .. }) {
+        if !attempt.is_try {
+            return;
+        }
+        self.trying = false;
+        if self.phase == Phase::HalfOpen {
             self.phase = Phase::Open;
             self.pause = PAUSE_DEFAULT;
             self.paced_at = now;
@@ -139,17 +139,18 @@ impl Regulator {
         retry_after: Option<Duration>,
         now: Instant,
     ) -> Option<Instant> {
+        self.trying &= !attempt.is_try;
         let is_old_news = self.cut_at.is_some_and(|cut| attempt.sent <= cut);
         match self.phase {
             Phase::Open if is_old_news => return None,
             Phase::Open => self.cut(now),
-            Phase::HalfOpen { .. } if attempt.is_try => self.pause = (self.pause * 2).min(PAUSE_DEFAULT_MAX),
-            Phase::HalfOpen { .. } | Phase::Frozen { .. } => {}
+            Phase::HalfOpen if attempt.is_try => self.pause = (self.pause * 2).min(PAUSE_DEFAULT_MAX),
+            Phase::HalfOpen | Phase::Frozen { .. } => {}
         }
         let until = now + retry_after.unwrap_or(self.pause).min(PAUSE_MAX);
         let until = match self.phase {
             Phase::Frozen { until: before } => until.max(before),
-            Phase::Open | Phase::HalfOpen { .. } => until,
+            Phase::Open | Phase::HalfOpen => until,
         };
         self.phase = Phase::Frozen { until };
         Some(until)
@@ -182,7 +183,7 @@ impl Regulator {
             Phase::Frozen { until } => {
                 Some(until.saturating_duration_since(now)).filter(|left| !left.is_zero())
             }
-            Phase::Open | Phase::HalfOpen { .. } => None,
+            Phase::Open | Phase::HalfOpen => None,
         }
     }
 

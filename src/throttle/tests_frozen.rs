@@ -11,7 +11,7 @@ use super::*;
 use crate::call::sample::get;
 use crate::reply::{Body, Failure, Reply};
 
-fn answered(status: u16, retry_after: Option<&'static str>, body: &'static str) -> Outcome {
+pub(super) fn answered(status: u16, retry_after: Option<&'static str>, body: &'static str) -> Outcome {
     let mut headers = HeaderMap::new();
     if let Some(after) = retry_after {
         headers.insert("retry-after", HeaderValue::from_static(after));
@@ -21,7 +21,7 @@ fn answered(status: u16, retry_after: Option<&'static str>, body: &'static str) 
 }
 
 /// What a period is after one cut.
-fn slower() -> Duration {
+pub(super) fn slower() -> Duration {
     PERIOD.div_f64(0.7)
 }
 

@@ -120,3 +120,38 @@ async fn of_many_who_wait_for_one_answer_one_may_leave() {
     assert_eq!(stayer.answer().await.status, StatusCode::OK);
     assert_eq!(gateway.world.received(&Method::GET, "/api/users"), 1);
 }
+
+#[tokio::test]
+async fn of_sixty_who_wait_on_sockets_those_who_leave_cost_no_permit_and_those_who_stay_are_served() {
+    let (gateway, first) = occupied().await;
+    let before = gateway.world.logto.received().len();
+    let (mut stayers, mut leavers, mut resets) = (Vec::new(), Vec::new(), Vec::new());
+    let stream = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("it listens");
+    let (mut h2, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("it speaks HTTP/2");
+    tokio::spawn(connection);
+    for n in 0..20 {
+        let (mut reader, mut writer) = (gateway.connect().await, gateway.connect().await);
+        reader.say(&get(&format!("/api/roles?n={n}"))).await;
+        writer.say(&post("/api/users", &format!("{{\"username\":\"user_{n}\"}}"))).await;
+        if n % 2 == 0 { &mut stayers } else { &mut leavers }.extend([reader, writer]);
+        let request = Request::builder().uri(format!("http://localhost/api/users?n={n}"));
+        let request = request.body(Full::new(Bytes::new())).expect("a request");
+        resets.push(tokio::spawn(h2.send_request(request)));
+    }
+    until(|| gateway.waiting() == 60).await;
+    drop(leavers);
+    let staying = resets.split_off(10);
+    resets.iter().for_each(tokio::task::JoinHandle::abort);
+    until(|| gateway.waiting() == 30).await;
+    drop(first);
+    for mut stayer in stayers {
+        assert_eq!(stayer.answer().await.status, StatusCode::OK);
+    }
+    for answer in staying {
+        let answer = within(answer).await.expect("it is not reset").expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+    assert_eq!(gateway.world.logto.received().len() - before, 30);
+    assert_eq!(gateway.world.gateway.metrics.totals().permits_wasted, 0);
+}

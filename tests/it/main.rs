@@ -3,6 +3,7 @@
 mod abandoned;
 mod admin;
 mod again;
+mod budget;
 mod check;
 mod cli;
 mod docs;
@@ -13,6 +14,7 @@ mod leaving;
 mod limits;
 mod pace;
 mod process;
+mod shares;
 mod sockets;
 mod stopping;
 mod token;
