@@ -6,6 +6,7 @@ pub(crate) mod line;
 pub(crate) mod table;
 
 use std::ops::Range;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use logto_gateway::reply::{Body, Outcome, Reply};
 use logto_gateway::simulator::{Counter, Limiter};
 use tokio::runtime::Builder;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use self::line::{Line, Pace, Turn};
 
@@ -95,7 +96,13 @@ impl Plan {
 async fn crowd(line: &Arc<Line>, logto: &Arc<Mutex<Logto>>, until: Instant, dice: &mut Rng) {
     let (start, network) = (Instant::now(), Network::any(dice));
     let mut waiting: FuturesUnordered<_> = (0..WAITING).map(|_| line.turn()).collect();
-    while let Ok(Some(turn)) = timeout_at(until, waiting.next()).await {
+    let mut over = pin!(sleep_until(until));
+    loop {
+        let turn = tokio::select! {
+            biased;
+            () = &mut over => return,
+            Some(turn) = waiting.next() => turn,
+        };
         waiting.push(line.turn());
         let delay = network.delay(millis(start.elapsed()), dice);
         tokio::spawn(send(Arc::clone(line), Arc::clone(logto), turn, delay));
