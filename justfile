@@ -17,6 +17,10 @@ demo:
 bench:
     cargo bench --locked
 
+# An hour of load before every kind of limiter, simulated in seconds
+limiters:
+    cargo bench --locked --bench limiters
+
 # Licences, advisories, bans, sources; not in CI, since `cargo install --locked cargo-deny` takes minutes
 deny:
     cargo deny check

@@ -162,7 +162,6 @@ async fn a_flight_is_abandoned_when_its_last_passenger_leaves_and_not_before() {
     assert_eq!((airport.started(), airport.aboard(1)), (2, 1));
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a flight may fail")]
 #[tokio::test(start_paused = true)]
 async fn a_flight_that_was_sent_can_be_boarded_though_all_have_left() {
     let (store, airport) = (store(), Arc::<Airport>::default());

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::run::Signals;
 use super::{FAULT, block_on, complain, say};
-use crate::simulator::{Limiter, Settings, Simulator};
+use crate::simulator::{Limiter, Model, Settings, Simulator};
 
 #[derive(clap::Args)]
 pub(super) struct Options {
@@ -18,6 +18,11 @@ pub(super) struct Options {
     /// Requests per 10 s; 0 for none, as in Logto OSS
     #[arg(long, default_value_t = 200, value_name = "REQUESTS")]
     limit: usize,
+    /// How they are counted: sliding-window, token-bucket, fixed-window,
+    /// weighted-two-window or first-request-window
+    #[arg(long, value_enum, default_value = "sliding-window", value_name = "NAME")]
+    #[arg(verbatim_doc_comment, hide_possible_values = true)]
+    limiter: Counting,
     /// How long every answer takes, in milliseconds
     #[arg(long, default_value_t = 20, value_name = "MS")]
     latency: u64,
@@ -27,6 +32,28 @@ pub(super) struct Options {
     /// Users at the start
     #[arg(long, default_value_t = 57)]
     users: usize,
+}
+
+/// The simulator's models, by name.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Counting {
+    SlidingWindow,
+    TokenBucket,
+    FixedWindow,
+    WeightedTwoWindow,
+    FirstRequestWindow,
+}
+
+impl Counting {
+    fn model(self) -> Model {
+        match self {
+            Self::SlidingWindow => Model::SlidingWindow,
+            Self::TokenBucket => Model::TokenBucket,
+            Self::FixedWindow => Model::FixedWindow { phase: Duration::ZERO },
+            Self::WeightedTwoWindow => Model::WeightedTwoWindow,
+            Self::FirstRequestWindow => Model::FirstRequestWindow,
+        }
+    }
 }
 
 pub(super) fn simulate(options: &Options) -> ExitCode {
@@ -54,9 +81,10 @@ async fn serve(options: &Options) -> ExitCode {
 }
 
 fn settings(options: &Options, port: u16) -> Settings {
+    let model = options.limiter.model();
     Settings {
         endpoint: format!("http://localhost:{port}"),
-        limiter: (options.limit > 0).then(|| Limiter { limit: options.limit, ..Limiter::default() }),
+        limiter: (options.limit > 0).then(|| Limiter { limit: options.limit, model, ..Limiter::default() }),
         latency: Duration::from_millis(options.latency),
         token_lifetime: Duration::from_secs(options.token_lifetime),
         seed_users: options.users,

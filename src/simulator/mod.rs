@@ -11,6 +11,7 @@ mod body;
 mod clock;
 mod conditional;
 mod control;
+mod counting;
 mod fault;
 mod holders;
 mod limiter;
@@ -47,13 +48,12 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 pub use self::fault::{Fault, FaultKind};
-pub use self::limiter::{Limiter, Model};
+pub use self::limiter::{Counter, Limiter, Model};
 pub use self::records::{Kind, Received};
 pub use self::settings::Settings;
 
 use self::clock::{Clock, Moment};
 use self::fault::Faults;
-use self::limiter::Counter;
 use self::records::Records;
 use self::store::Store;
 use self::tokens::{Tokens, Trust};
@@ -95,7 +95,7 @@ impl Simulator {
         let state = State {
             store: seed::tenant(&settings, clock.now().unix_millis()),
             tokens: Tokens::new(),
-            limiter: settings.limiter.clone().map(Counter::new),
+            limiter: settings.limiter.clone().map(|rule| Counter::new(rule, clock.now().at)),
             throttled: 0,
             faults: Faults::default(),
             records: Records::new(settings.records_max),
@@ -223,7 +223,7 @@ impl Simulator {
 
     /// Puts another limiter in front, which has counted nothing yet, or none.
     pub fn set_limiter(&self, limiter: Option<Limiter>) {
-        self.with(|state, _| state.limiter = limiter.map(Counter::new));
+        self.with(|state, moment| state.limiter = limiter.map(|rule| Counter::new(rule, moment.at)));
     }
 
     /// Changes how long every answer takes.

@@ -67,7 +67,7 @@ fn arrive(state: &mut State, head: &Parts, moment: Moment) -> (RecordId, Arrival
         && !limiter.admits(moment.at)
     {
         state.throttled += 1;
-        return (record, Arrival::Throttled(too_many_requests(limiter.retry_after())));
+        return (record, Arrival::Throttled(too_many_requests(limiter.retry_after(moment.at))));
     }
     (record, Arrival::Passed(state.faults.strike(&head.method, head.uri.path())))
 }

@@ -126,6 +126,7 @@ async fn bad_usage_is_told_on_standard_error() {
         &["check", "extra"],
         &["--set", "no-equals-sign"],
         &["simulate", "--port", "x"],
+        &["simulate", "--limiter", "window"],
     ] {
         let ended = run(&[], arguments).await;
         assert_eq!((ended.code, ended.out.as_str()), (Some(64), ""), "{arguments:?}");

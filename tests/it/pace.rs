@@ -3,18 +3,15 @@
 #![expect(clippy::disallowed_methods, reason = "load lasts for a time")]
 
 use std::cell::{Cell, RefCell};
-use std::num::NonZeroU32;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use governor::clock::Clock;
-use governor::nanos::Nanos;
-use governor::{Quota, RateLimiter};
 use http::{Method, StatusCode};
 use logto_gateway::simulator::{Fault, FaultKind};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::harness::{Plan, World};
+use crate::load::line::Naive;
 
 const WINDOW: Duration = Duration::from_secs(10);
 
@@ -56,30 +53,11 @@ async fn a_minute_of_clients_that_never_rest_stays_within_the_limit_and_uses_it(
     assert!(answers.len() > 750, "{}", answers.len());
 }
 
-/// Tokio's time, as governor wants it.
-#[derive(Clone)]
-struct Paused(Instant);
-
-impl Clock for Paused {
-    type Instant = Nanos;
-
-    fn now(&self) -> Nanos {
-        Nanos::from(self.0.elapsed())
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn the_same_minute_behind_a_bucket_of_200_and_20_a_second_goes_over_the_limit() {
     let world = Plan::default().set("budget.limit", "off").world();
-    let quota = Quota::with_period(Duration::from_millis(50)).unwrap();
-    let quota = quota.allow_burst(NonZeroU32::new(200).unwrap());
-    let naive = RateLimiter::direct_with_clock(quota, Paused(Instant::now()));
-    load(&world, async || {
-        while let Err(early) = naive.check() {
-            sleep(early.wait_time_from(naive.clock().now())).await;
-        }
-    })
-    .await;
+    let naive = Naive::full();
+    load(&world, async || naive.permit().await).await;
     assert!(world.logto.busiest_window(WINDOW) > 200);
     assert!(world.logto.throttled() > 0);
 }

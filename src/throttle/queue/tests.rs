@@ -88,7 +88,9 @@ impl Numbered {
 
     fn after(steps: &[Step]) -> Self {
         let mut line = Self::new();
-        steps.iter().for_each(|step| line.take(step));
+        for step in steps {
+            line.take(step);
+        }
         line
     }
 
