@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use http::header::{LINK, LOCATION};
+use http::header::{Entry, LINK, LOCATION};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Uri};
 
@@ -25,11 +25,9 @@ pub struct View<'a> {
 
 /// Mends `Link` (RFC 8288) and `Location` (RFC 9110 §10.2.2).
 pub fn mend(headers: &mut HeaderMap, view: &View<'_>) {
-    if headers.contains_key(LINK) {
-        let mended: Vec<HeaderValue> = headers.get_all(LINK).iter().map(|v| view.mend_link(v)).collect();
-        headers.remove(LINK);
-        for value in mended {
-            headers.append(LINK, value);
+    if let Entry::Occupied(mut links) = headers.entry(LINK) {
+        for value in links.iter_mut() {
+            *value = view.mend_link(value);
         }
     }
     if let Some(location) = headers.get(LOCATION) {
@@ -80,7 +78,9 @@ impl View<'_> {
     fn page(&self, theirs: &Uri) -> String {
         let numbers = PAGING.map(|name| pairs(theirs.query()).find(|pair| key(pair) == name));
         let mut given = [false; PAGING.len()];
-        let mut page = [self.base, self.asked.path()].concat();
+        let mut page = String::with_capacity(self.base.len() + self.asked.as_str().len() + 32);
+        page.push_str(self.base);
+        page.push_str(self.asked.path());
         let mut separator = '?';
         let mut add = |pair: &str| {
             page.push(std::mem::replace(&mut separator, '&'));
@@ -141,7 +141,7 @@ fn is_page(parameters: &str) -> bool {
 
 fn key(pair: &str) -> Cow<'_, str> {
     match pair.split_once('=').map_or(pair, |(key, _)| key) {
-        plain if !plain.contains(['%', '+']) => Cow::Borrowed(plain),
+        plain if !plain.bytes().any(|b| matches!(b, b'%' | b'+')) => Cow::Borrowed(plain),
         _ => form_urlencoded::parse(pair.as_bytes()).next().map_or(Cow::Borrowed(""), |(key, _)| key),
     }
 }
