@@ -21,6 +21,10 @@ bench:
 limiters:
     cargo bench --locked --bench limiters
 
+# How many instructions the pieces of the way take, against the record; needs valgrind
+instructions:
+    bash benches/instructions.sh
+
 # Licences, advisories, bans, sources; not in CI, since `cargo install --locked cargo-deny` takes minutes
 deny:
     cargo deny check

@@ -5,9 +5,8 @@
 //! becomes: the client's own base, path and query bytes, with only the page numbers taken from Logto's.
 
 use std::borrow::Cow;
-use std::fmt::Write;
 
-use http::header::{LINK, LOCATION};
+use http::header::{Entry, LINK, LOCATION};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Uri};
 
@@ -26,11 +25,9 @@ pub struct View<'a> {
 
 /// Mends `Link` (RFC 8288) and `Location` (RFC 9110 §10.2.2).
 pub fn mend(headers: &mut HeaderMap, view: &View<'_>) {
-    if headers.contains_key(LINK) {
-        let mended: Vec<HeaderValue> = headers.get_all(LINK).iter().map(|v| view.mend_link(v)).collect();
-        headers.remove(LINK);
-        for value in mended {
-            headers.append(LINK, value);
+    if let Entry::Occupied(mut links) = headers.entry(LINK) {
+        for value in links.iter_mut() {
+            *value = view.mend_link(value);
         }
     }
     if let Some(location) = headers.get(LOCATION) {
@@ -56,7 +53,9 @@ impl View<'_> {
             let mended = self
                 .ours(target)
                 .map(|uri| if is_page(parameters) { self.page(&uri) } else { self.rebased(&uri) });
-            let _ = write!(out, "{before}<{}>{parameters}", mended.as_deref().unwrap_or(target));
+            for part in [before, "<", mended.as_deref().unwrap_or(target), ">", parameters] {
+                out.push_str(part);
+            }
             rest = &after[parameters.len()..];
         }
         out.push_str(rest);
@@ -77,26 +76,34 @@ impl View<'_> {
     }
 
     fn page(&self, theirs: &Uri) -> String {
-        let numbers = PAGING.map(|name| parameter(theirs.query().unwrap_or(""), name));
+        let numbers = PAGING.map(|name| pairs(theirs.query()).find(|pair| key(pair) == name));
         let mut given = [false; PAGING.len()];
-        let mut query: Vec<Cow<'_, str>> = Vec::new();
-        for pair in self.asked.query().unwrap_or("").split('&').filter(|pair| !pair.is_empty()) {
-            match PAGING.iter().position(|name| key(pair) == *name) {
-                Some(i) if numbers[i].is_some() => {
-                    if !std::mem::replace(&mut given[i], true) {
-                        query.push(numbered(i, numbers[i].as_deref()).into());
-                    }
-                }
-                _ => query.push(pair.into()),
+        let mut page = String::with_capacity(self.base.len() + self.asked.as_str().len() + 32);
+        page.push_str(self.base);
+        page.push_str(self.asked.path());
+        let mut separator = '?';
+        let mut add = |pair: &str| {
+            page.push(std::mem::replace(&mut separator, '&'));
+            page.push_str(pair);
+        };
+        for pair in pairs(self.asked.query()) {
+            let which = PAGING.iter().position(|name| key(pair) == *name);
+            match which.and_then(|i| Some((i, numbers[i]?))) {
+                Some((i, number)) if !std::mem::replace(&mut given[i], true) => add(number),
+                Some(_given_twice) => {}
+                None => add(pair),
             }
         }
-        for i in 0..PAGING.len() {
-            if numbers[i].is_some() && !given[i] {
-                query.push(numbered(i, numbers[i].as_deref()).into());
-            }
+        for number in (0..PAGING.len()).filter(|i| !given[*i]).filter_map(|i| numbers[i]) {
+            add(number);
         }
-        format!("{}{}?{}", self.base, self.asked.path(), query.join("&"))
+        page
     }
+}
+
+/// The parameters of a query, in the bytes in which they came.
+fn pairs(query: Option<&str>) -> impl Iterator<Item = &str> {
+    query.unwrap_or("").split('&').filter(|pair| !pair.is_empty())
 }
 
 /// Splits at the first `<target>`.
@@ -133,15 +140,10 @@ fn is_page(parameters: &str) -> bool {
 }
 
 fn key(pair: &str) -> Cow<'_, str> {
-    form_urlencoded::parse(pair.as_bytes()).next().map_or(Cow::Borrowed(""), |(key, _)| key)
-}
-
-fn parameter(query: &str, name: &str) -> Option<String> {
-    form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
-}
-
-fn numbered(which: usize, number: Option<&str>) -> String {
-    form_urlencoded::Serializer::new(String::new()).append_pair(PAGING[which], number.unwrap_or("")).finish()
+    match pair.split_once('=').map_or(pair, |(key, _)| key) {
+        plain if !plain.bytes().any(|b| matches!(b, b'%' | b'+')) => Cow::Borrowed(plain),
+        _ => form_urlencoded::parse(pair.as_bytes()).next().map_or(Cow::Borrowed(""), |(key, _)| key),
+    }
 }
 
 #[cfg(test)]

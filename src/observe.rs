@@ -255,8 +255,8 @@ pub fn request_id(headers: &HeaderMap) -> HeaderValue {
             && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"-_.:+/=".contains(b))
     };
     headers.get(REQUEST_ID).filter(sane).cloned().unwrap_or_else(|| {
-        let fresh = format!("{:016x}", fastrand::u64(..));
-        HeaderValue::try_from(fresh).expect("hexadecimal digits")
+        let fresh: [u8; 16] = std::array::from_fn(|_| b"0123456789abcdef"[fastrand::usize(..16)]);
+        HeaderValue::from_bytes(&fresh).expect("hexadecimal digits")
     })
 }
 

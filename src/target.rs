@@ -43,7 +43,7 @@ impl Target {
         let canonical = found.canonical().ok_or(Rejection::NotManagementApi)?;
         let path_len = canonical.len();
         let key = match raw.query() {
-            Some(query) => format!("{canonical}?{query}").into(),
+            Some(query) => [canonical, "?", query].concat().into(),
             None => canonical.into(),
         };
         let carries_secrets = asks_for_secrets(&found, raw.query());
@@ -136,6 +136,10 @@ fn check_segment(segment: &str, free_name: bool) -> Result<(), &'static str> {
     if segment.is_empty() {
         return Err("it has an empty segment");
     }
+    // Nearly every segment is made of these alone, which can't be read in two ways.
+    if segment.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
+        return Ok(());
+    }
     if !escapes_are_whole(segment) {
         return Err("it has a percent sign without two hexadecimal digits");
     }
@@ -166,8 +170,10 @@ fn asks_for_secrets(found: &Found, query: Option<&str>) -> bool {
         Found::Known(found) => found.route().secret,
         Found::Unknown { .. } | Found::NotManagement => true,
     };
+    // A name is spelled out, or has an escape in it.
+    let may_ask = |q: &&str| q.contains('%') || FLAGS.iter().any(|flag| q.contains(flag));
     by_route
-        || query.is_some_and(|q| {
+        || query.filter(may_ask).is_some_and(|q| {
             form_urlencoded::parse(q.as_bytes())
                 .any(|(key, _)| FLAGS.iter().any(|flag| key.starts_with(flag)))
         })

@@ -167,5 +167,5 @@ fn broken(error: &(dyn std::error::Error + Send + Sync + 'static)) -> BodyError 
 fn client_base(head: &Parts) -> String {
     let host = head.uri.authority().map(http::uri::Authority::as_str);
     let host = host.or_else(|| head.headers.get(header::HOST).and_then(|h| h.to_str().ok()));
-    format!("http://{}", host.unwrap_or("localhost"))
+    ["http://", host.unwrap_or("localhost")].concat()
 }
