@@ -88,7 +88,9 @@ impl Numbered {
 
     fn after(steps: &[Step]) -> Self {
         let mut line = Self::new();
-        steps.iter().for_each(|step| line.take(step));
+        for step in steps {
+            line.take(step);
+        }
         line
     }
 
@@ -161,7 +163,7 @@ impl Plain {
         };
         match (step, chosen) {
             (Step::Push { class, caller }, _) => {
-                self.enter(line.push(usual(*class, *caller)), usual(*class, *caller))
+                self.enter(line.push(usual(*class, *caller)), usual(*class, *caller));
             }
             (Step::Pop, _) => match line.pop() {
                 Some(served) => self.serve(served)?,
