@@ -72,3 +72,23 @@ impl Audience {
         let _ = self.0.subscribe().wait_for(|standing| standing.size == 0).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watch_begins_with_how_it_stands_so_that_nobody_slips_by_before_it() {
+        #[expect(clippy::disallowed_methods, reason = "a test starts the clock")]
+        let soon = Instant::now() + Duration::from_secs(1);
+        let audience = Audience::of_one(Class::Batch, soon);
+        assert!(audience.join(Class::Interactive, soon + Duration::from_secs(1)));
+        let mut watch = audience.watch();
+        assert!(watch.has_changed().expect("the audience is there"));
+        let standing = *watch.borrow_and_update();
+        assert_eq!((standing.class, standing.latest), (Class::Interactive, soon + Duration::from_secs(1)));
+        assert!(!watch.has_changed().expect("the audience is there"));
+    }
+}

@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests look at how long something took")]
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,11 +15,7 @@ use tokio::time::{Instant, sleep};
 use crate::harness::{Answer, Plan, World, request};
 
 /// A request with a header more.
-pub(crate) fn with(
-    mut request: Request<Full<Bytes>>,
-    name: &'static str,
-    value: &'static str,
-) -> Request<Full<Bytes>> {
+fn with(mut request: Request<Full<Bytes>>, name: &'static str, value: &'static str) -> Request<Full<Bytes>> {
     request.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     request
 }
@@ -45,16 +42,21 @@ async fn backlog(world: &World) {
 }
 
 /// What comes of `client` while a hundred others wait before it.
-async fn behind_a_hundred<T>(world: &World, client: impl Future<Output = T>) -> T {
-    let client = async {
-        sleep(Duration::from_millis(10)).await;
-        client.await
-    };
-    tokio::select! {
-        biased;
-        outcome = client => outcome,
-        () = async { backlog(world).await; std::future::pending().await } => unreachable!("it never ends"),
-    }
+fn behind_a_hundred<'a, T: 'a>(
+    world: &'a World,
+    client: impl Future<Output = T> + 'a,
+) -> Pin<Box<dyn Future<Output = T> + 'a>> {
+    Box::pin(async move {
+        let client = async {
+            sleep(Duration::from_millis(10)).await;
+            client.await
+        };
+        tokio::select! {
+            biased;
+            outcome = client => outcome,
+            () = async { backlog(world).await; std::future::pending().await } => unreachable!("it never ends"),
+        }
+    })
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +127,7 @@ async fn a_deadline_that_passes_after_sending_is_a_504() {
     }
 }
 
-/// A read of hasty and one of patient wishes, for the same thing; the second comes while the first waits for `stage`.
+/// A read of hasty and one of patient wishes, for the same thing; the second comes a while after the first.
 async fn aboard_together(world: &World, second_comes: Duration) -> (Answer, Answer) {
     let hasty = world.send(with(read("/api/users"), "prefer", "wait=3"));
     let patient = async {
