@@ -64,7 +64,7 @@ async fn a_call_of_low_urgency_waits_in_the_line_of_background_work_and_none_is_
     let world = ready(Plan::default()).await;
     let jobs = || world.gateway.throttle.status().waiting_batch;
     for (priority, more) in [("u=5", 1), ("u=7, i", 1), ("u=0", 0), ("u=4", 0), ("nonsense", 0)] {
-        let asks = world.send(with(read("/api/users?priority"), "priority", priority));
+        let asks = Box::pin(world.send(with(read("/api/users?priority"), "priority", priority)));
         behind_a_hundred(&world, async {
             let before = jobs();
             tokio::select! {
@@ -213,8 +213,8 @@ async fn answers_from_logto_tell_the_pace_and_hits_do_not() {
 #[tokio::test(start_paused = true)]
 async fn refusals_tell_the_pace_and_never_a_time_to_come_back_before_there_is_a_permit() {
     let world = ready(Plan::default()).await;
-    let job = world.send(with(read("/api/users?job"), "priority", "u=6"));
-    let hasty = world.send(with(read("/api/users"), "prefer", "wait=2"));
+    let job = Box::pin(world.send(with(read("/api/users?job"), "priority", "u=6")));
+    let hasty = Box::pin(world.send(with(read("/api/users"), "prefer", "wait=2")));
     let refused = behind_a_hundred(&world, async {
         tokio::select! {
             biased;
