@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "whoever keeps a line reads the clock")]
 
 mod bucket;
+mod door;
 mod envelope;
 mod line;
 mod queue;
@@ -24,7 +25,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::line::{Line, Wanted};
+use self::door::Wanted;
+use self::line::Line;
 use self::queue::Flow;
 use self::regulator::Attempt;
 use crate::audience::Audience;
@@ -102,8 +104,8 @@ impl Throttle {
         let was_frozen = self.frozen_for();
         let news = match (outcome.throttled(), outcome, &permit.whom) {
             (Some(throttled), ..) => self.line.refused(attempt, throttled.retry_after),
-            (None, outcome, Some(whom)) if outcome.is_edge_page() => {
-                let news = self.line.edge_page(attempt, whom);
+            (None, outcome, whom) if outcome.is_edge_page() => {
+                let news = whom.as_ref().and_then(|whom| self.line.edge_page(attempt, whom));
                 if news.is_none() {
                     // It says nothing of the limiter: a try that drew it is taken back, and the next one is it.
                     return;

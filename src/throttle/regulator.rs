@@ -19,7 +19,8 @@ use super::Envelope;
 /// What a pause is when Logto names none; it doubles with each try that is refused.
 const PAUSE_DEFAULT: Duration = Duration::from_secs(10);
 const PAUSE_DEFAULT_MAX: Duration = Duration::from_secs(40);
-/// However long Logto asks for.
+/// However short or long a pause Logto asks for: "at once" after a refusal would be the next one.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 /// What is left of the pace after a cut.
 const CUT: f64 = 0.7;
@@ -147,7 +148,7 @@ impl Regulator {
             Phase::HalfOpen if attempt.is_try => self.pause = (self.pause * 2).min(PAUSE_DEFAULT_MAX),
             Phase::HalfOpen | Phase::Frozen { .. } => {}
         }
-        let until = now + retry_after.unwrap_or(self.pause).min(PAUSE_MAX);
+        let until = now + retry_after.unwrap_or(self.pause).clamp(PAUSE_MIN, PAUSE_MAX);
         let until = match self.phase {
             Phase::Frozen { until: before } => until.max(before),
             Phase::Open | Phase::HalfOpen => until,
@@ -299,7 +300,9 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_never_longer_than_a_minute() {
+    fn a_pause_is_never_shorter_than_a_second_nor_longer_than_a_minute() {
+        let (mut r, t) = regulator();
+        assert_eq!(r.refused(sent(t), Some(Duration::ZERO), t), Some(t + s(1.0)));
         let (mut r, t) = regulator();
         assert_eq!(r.refused(sent(t), Some(s(86_400.0)), t), Some(t + s(60.0)));
     }
