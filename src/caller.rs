@@ -24,6 +24,18 @@ impl Class {
     }
 }
 
+/// Where a connection comes from; a request carries it among its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// Over TCP: on loopback, one is like another.
+    Tcp,
+    /// Over a Unix socket, from a process of this user.
+    Unix {
+        /// The user's number.
+        uid: u32,
+    },
+}
+
 /// Who asks. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {

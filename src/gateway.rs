@@ -81,7 +81,7 @@ impl Gateway {
     {
         let mut exchange = self.observer.begin(request.method(), request.uri(), request.headers());
         let answer = AssertUnwindSafe(self.answer(&mut exchange, request)).catch_unwind().await;
-        exchange.end(answer.unwrap_or(Err(Rejection::Internal)), self.throttle.quota())
+        exchange.end(answer.unwrap_or(Err(Rejection::Internal)), || self.throttle.quota())
     }
 
     /// Who asks, what for, and is the answer known already?

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
-use crate::caller::Caller;
+use crate::caller::{Caller, Peer};
 use crate::rejection::Rejection;
 use crate::target::Target;
 
@@ -70,13 +70,21 @@ impl Guard {
             Anonymous::Guarded if !harmless && !head.headers.contains_key(header::AUTHORIZATION) => {
                 Err(Rejection::Guarded)
             }
-            Anonymous::Guarded | Anonymous::Open => Ok(self.named(&head.headers)),
+            Anonymous::Guarded | Anonymous::Open => Ok(self.named(head)),
         }
     }
 
-    /// The name that an anonymous caller gives itself. It is nobody's word but its own, and opens no door.
-    fn named(&self, headers: &HeaderMap) -> Caller {
-        let Some(name) = headers.get(&CALLER).and_then(sane) else { return self.anonymous.clone() };
+    /// The name that an anonymous caller gives itself, else that of its user. It opens no door.
+    fn named(&self, head: &Parts) -> Caller {
+        let given = head.headers.get(&CALLER).and_then(sane);
+        match (given, head.extensions.get::<Peer>()) {
+            (Some(name), _) => self.known(name),
+            (None, Some(Peer::Unix { uid })) => self.known(&format!("uid-{uid}")),
+            (None, Some(Peer::Tcp) | None) => self.anonymous.clone(),
+        }
+    }
+
+    fn known(&self, name: &str) -> Caller {
         let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = names.get(name) {
             return Caller::named(Arc::clone(known));
@@ -282,7 +290,7 @@ mod tests {
     #[test]
     fn anonymous_callers_may_name_themselves_and_no_more_names_are_kept_than_told_apart() {
         let guard = guard(Anonymous::Open);
-        let name = |name: &str| guard.named(&head("GET", "/api/users", &[("x-caller", name)]).headers).name;
+        let name = |name: &str| guard.named(&head("GET", "/api/users", &[("x-caller", name)])).name;
         assert_eq!(&*name("billing"), "billing");
         for odd in ["", "two words", "a\"b", &"x".repeat(65)] {
             assert_eq!(&*name(odd), "anonymous", "{odd}");
@@ -291,5 +299,15 @@ mod tests {
             assert_eq!(*name(&format!("service-{n}")), *format!("service-{n}"));
         }
         assert_eq!((&*name("one-too-many"), &*name("billing")), ("other", "billing"));
+    }
+
+    #[test]
+    fn on_a_unix_socket_whoever_gives_no_name_goes_by_its_user() {
+        let guard = guard(Anonymous::Open);
+        let mut head = head("GET", "/api/users", &[]);
+        head.extensions.insert(Peer::Unix { uid: 1000 });
+        assert_eq!(&*guard.named(&head).name, "uid-1000");
+        head.headers.insert(CALLER, HeaderValue::from_static("billing"));
+        assert_eq!(&*guard.named(&head).name, "billing");
     }
 }

@@ -104,15 +104,20 @@ impl Exchange {
 
     /// It ends with a reply or a rejection, and leaves as a response.
     ///
-    /// `quota` is told to clients whose request had a part in it: answers from Logto, and refusals for want of it.
-    pub fn end(mut self, answer: Result<Reply, Rejection>, quota: Option<Quota>) -> Response<OutBody> {
+    /// `quota` is asked for on behalf of clients whose request had a part in it: answers from Logto, and refusals for
+    /// want of it.
+    pub fn end(
+        mut self,
+        answer: Result<Reply, Rejection>,
+        quota: impl FnOnce() -> Option<Quota>,
+    ) -> Response<OutBody> {
         self.ended = true;
         let (mut response, cache, refused) = match answer {
             Ok(reply) => {
                 let (source, timing) = (reply.source, reply.timing);
                 let mut response = self.respond(reply);
                 if let Some(timing) = timing {
-                    tell_pace(response.headers_mut(), quota, &timing);
+                    tell_pace(response.headers_mut(), quota(), &timing);
                 }
                 (response, cache_result(&source), None)
             }
@@ -125,7 +130,7 @@ impl Exchange {
                     let waited =
                         if rejection.is_about_waiting() { self.started.elapsed() } else { Duration::ZERO };
                     let timing = Timing { queue: waited, ..Timing::default() };
-                    tell_pace(response.headers_mut(), quota, &timing);
+                    tell_pace(response.headers_mut(), quota(), &timing);
                 }
                 (response, CacheResult::None, Some(rejection))
             }

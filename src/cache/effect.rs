@@ -5,9 +5,6 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use super::wish::directives;
 use crate::reply::Outcome;
 
-/// Present on every answer that reached Logto, absent on an edge's own page.
-const LOGTO_REQUEST_ID: &str = "logto-core-request-id";
-
 /// What an attempt did to Logto's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effect {
@@ -30,9 +27,7 @@ pub(super) fn effect(outcome: &Outcome) -> Effect {
         }
         // A 408 or a 5xx of an edge says nothing of what Logto did, or is still doing.
         Outcome::Answered(reply)
-            if !reply.status.is_success()
-                && !reply.status.is_redirection()
-                && !reply.headers.contains_key(LOGTO_REQUEST_ID) =>
+            if !reply.status.is_success() && !reply.status.is_redirection() && !reply.is_from_logto() =>
         {
             Effect::Unknown
         }

@@ -26,6 +26,7 @@ use tower::ServiceBuilder;
 use tower_http::sensitive_headers::SetSensitiveRequestHeadersLayer;
 
 use super::{Serving, Settings};
+use crate::caller::Peer;
 use crate::connect::Stream;
 use crate::observe::OutBody;
 
@@ -40,7 +41,7 @@ const STREAMS_MAX: u32 = 64;
 const DRAIN_GRACE: Duration = Duration::from_millis(250);
 
 /// One connection, until it is closed by either side, falls silent, or the drain ends it.
-pub(super) async fn serve_connection<S, F>(stream: Stream, serving: &Serving<S>)
+pub(super) async fn serve_connection<S, F>(stream: Stream, peer: Peer, serving: &Serving<S>)
 where
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<OutBody>> + Send + 'static,
@@ -50,7 +51,7 @@ where
     stream.set_write_timeout(Some(write_timeout));
     let talk = Arc::new(Talk::default());
     let builder = builder(&serving.settings);
-    let service = rim(serving, Arc::clone(&talk));
+    let service = rim(serving, peer, Arc::clone(&talk));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
     // hyper waits without limit for the bytes that tell HTTP/1.1 from HTTP/2, and lets an HTTP/2 client idle for ever.
     let mut silence = pin!(sleep(header_timeout));
@@ -146,6 +147,7 @@ fn builder(settings: &Settings) -> Builder<TokioExecutor> {
 /// clients are told how long they may idle, and when to come back on a new connection.
 fn rim<S, F>(
     serving: &Serving<S>,
+    peer: Peer,
     talk: Arc<Talk>,
 ) -> TowerToHyperService<
     impl tower::Service<
@@ -164,7 +166,8 @@ where
     let Settings { header_timeout, answer_timeout, .. } = serving.settings;
     let idle = HeaderValue::try_from(format!("timeout={}", header_timeout.as_secs())).expect("a number");
     let (service, stop) = (serving.service.clone(), serving.stop.clone());
-    let handle = tower::service_fn(move |request: Request<Incoming>| {
+    let handle = tower::service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let on_its_way = OnItsWay::begin(Arc::clone(&talk));
         let (http1, is_head) = (request.version() < Version::HTTP_2, request.method() == Method::HEAD);
         let (answer, idle, stop) = (service(request), idle.clone(), stop.clone());

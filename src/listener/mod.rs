@@ -132,7 +132,7 @@ where
             },
         };
         match accepted {
-            Ok(stream) => {
+            Ok((stream, peer)) => {
                 let place = tokio::select! {
                     biased;
                     place = Arc::clone(&room).acquire_owned() => place.expect("nobody closes it"),
@@ -141,7 +141,7 @@ where
                 let serving = Arc::clone(&serving);
                 connections.spawn(async move {
                     let _open = serving.metrics.connected(serving.name);
-                    serve_connection(stream, &serving).await;
+                    serve_connection(stream, peer, &serving).await;
                     drop(place);
                 });
             }

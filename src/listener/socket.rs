@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use tokio::net::{TcpListener, UnixListener};
 
+use crate::caller::Peer;
 use crate::connect::Stream;
 
 /// No address to listen on.
@@ -52,14 +53,18 @@ impl Socket {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<Stream> {
+    pub(super) async fn accept(&self) -> io::Result<(Stream, Peer)> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Box::new(stream))
+                Ok((Box::new(stream), Peer::Tcp))
             }
-            Self::Unix(listener, _) => Ok(Box::new(listener.accept().await?.0)),
+            Self::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                let uid = stream.peer_cred()?.uid();
+                Ok((Box::new(stream), Peer::Unix { uid }))
+            }
         }
     }
 }

@@ -10,6 +10,23 @@ use prometheus::{
 const SECONDS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0, 60.0];
 
+/// Counts an open connection until it is dropped.
+#[must_use]
+pub struct Open(IntGauge);
+
+impl Open {
+    pub(super) fn count(gauge: IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
 pub(super) fn build_info(r: &Registry) {
     let opts = opts("build_info", "The running build.")
         .const_label("version", env!("CARGO_PKG_VERSION"))

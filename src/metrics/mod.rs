@@ -11,6 +11,7 @@ use prometheus::{
     Registry, TextEncoder,
 };
 
+pub use self::family::Open;
 use self::family::{
     build_info, counter, counter_f64, counters, gauge, histogram, histogram_vec, int_gauge, int_gauges,
     register,
@@ -302,8 +303,7 @@ impl Metrics {
     /// A connection is open for as long as the guard lives.
     pub fn connected(&self, listener: &str) -> Open {
         let gauge = self.connections_open.with_label_values(&[listener]);
-        gauge.inc();
-        Open(gauge)
+        Open::count(gauge)
     }
 
     /// A few totals, for `/status`.
@@ -341,16 +341,6 @@ pub struct Totals {
     pub throttled: u64,
     /// Requests that shared another one's fetch.
     pub passengers: u64,
-}
-
-/// Counts an open connection until it is dropped.
-#[must_use]
-pub struct Open(IntGauge);
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
 }
 
 fn resolved_slots(routes: usize) -> Vec<OnceLock<IntCounter>> {

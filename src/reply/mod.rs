@@ -143,6 +143,11 @@ impl Reply {
         Self { source: Source::forwarded(why), ..self }
     }
 
+    /// Whether Logto itself answered, and not an edge before it with a page of its own.
+    pub fn is_from_logto(&self) -> bool {
+        self.headers.contains_key("logto-core-request-id")
+    }
+
     /// `Retry-After` (RFC 9110 §10.2.3). A date counts from the answer's own `Date`, so that clocks need not agree.
     pub fn retry_after(&self) -> Option<Duration> {
         let text = self.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();

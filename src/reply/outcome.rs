@@ -100,9 +100,7 @@ impl Outcome {
     /// A refusal that Logto never saw: an edge before it answered 403 with a page of its own.
     pub fn is_edge_page(&self) -> bool {
         let Self::Answered(reply) = self else { return false };
-        reply.status == StatusCode::FORBIDDEN
-            && !reply.headers.contains_key("logto-core-request-id")
-            && self.logto_error().is_none()
+        reply.status == StatusCode::FORBIDDEN && !reply.is_from_logto() && self.logto_error().is_none()
     }
 
     /// `code` and `data.code` of Logto's own error body; `None` for anything else, an edge's page for instance.
