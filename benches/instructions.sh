@@ -13,8 +13,8 @@ if [[ ${1-} != --record && $compiler != "$(sed -n 's/^# Counted with //p' "$reco
   exit 0
 fi
 
-program=$(cargo bench --locked --bench instructions --no-run 2>&1 | tee /dev/stderr |
-  sed -n 's/^ *Executable .*(\(.*\))$/\1/p')
+program=$(cargo bench --locked --bench instructions --no-run --message-format=json |
+  sed -n 's/.*"executable":"\([^"]*instructions-[^"]*\)".*/\1/p')
 
 # total PIECE TIMES: instructions from start to end.
 total() {
