@@ -69,8 +69,8 @@ struct Errand {
     purpose: Purpose,
 }
 
-/// When to come back if there was no token in time.
-const TOKEN_RETRY: Duration = Duration::from_secs(1);
+/// When to come back if there was no token in time, or no turn.
+const COME_BACK: Duration = Duration::from_secs(1);
 
 impl Gateway {
     /// The front door. Every request leaves as one response, one log line, one observation.
@@ -134,7 +134,7 @@ impl Gateway {
         match timeout_at(call.deadline, Arc::clone(self).fetch(errand)).await {
             Ok(answer) => answer,
             Err(_elapsed) if audience.standing().sent => Err(Rejection::DeadlinePassed),
-            Err(_elapsed) => Err(Rejection::WaitTooLong(TOKEN_RETRY)),
+            Err(_elapsed) => Err(Rejection::WaitTooLong(COME_BACK)),
         }
     }
 
@@ -210,7 +210,7 @@ impl Gateway {
             let asked = Instant::now();
             let until = self.throttle.latest(&errand.audience);
             let token = timeout_at(until, self.tokens.current()).await;
-            token.unwrap_or(Err(Rejection::WaitTooLong(TOKEN_RETRY)))?;
+            token.unwrap_or(Err(Rejection::WaitTooLong(COME_BACK)))?;
             timing.token += asked.elapsed();
             let queued = Instant::now();
             let permit = self.throttle.permit(&errand.call, &errand.audience).await?;

@@ -14,7 +14,7 @@ use crate::caller::Caller;
 use crate::catalog::Route;
 use crate::metrics::{CacheResult, Metrics};
 use crate::rejection::{Rejection, whole_seconds};
-use crate::reply::{Body, Quota, Reply, Source, Streaming, Timing, Why};
+use crate::reply::{Body, Quota, Reply, Source, Streaming, Timing, VIA, Why};
 use crate::target::Target;
 
 /// Which requests get a log line.
@@ -42,8 +42,6 @@ pub struct Observer {
 /// Names a request in every log that it passes.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-/// RFC 9110 §7.6.3.
-const VIA: HeaderValue = HeaderValue::from_static("1.1 logto-gateway");
 /// A client's own id is kept if it is no longer than this.
 const REQUEST_ID_MAX: usize = 128;
 

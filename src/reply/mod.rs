@@ -7,12 +7,15 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use http::header::{CONTENT_LENGTH, DATE, RETRY_AFTER};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body::Frame;
 use http_body_util::{BodyExt, BodyStream, StreamBody};
 
 pub use self::outcome::{Api, Failure, LogtoError, Outcome, Throttled};
 pub use crate::streaming::{BodyError, Streaming};
+
+/// What this gateway says of itself in both directions (RFC 9110 §7.6.3).
+pub const VIA: HeaderValue = HeaderValue::from_static("1.1 logto-gateway");
 
 /// An answer's body.
 pub enum Body {

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use self::pool::{Lease, Patience, Pool};
 use crate::call::{Call, body_to_send};
 use crate::connect::{Connector, Origin};
-use crate::reply::{Body, BodyError, Failure, Outcome, Reply, Streaming};
+use crate::reply::{Body, BodyError, Failure, Outcome, Reply, Streaming, VIA};
 
 /// How Logto is spoken to.
 #[derive(Clone)]
@@ -29,9 +29,6 @@ pub struct Settings {
     /// From sending to the answer's head, and between two parts of its body.
     pub response_timeout: Duration,
 }
-
-/// RFC 9110 §7.6.3.
-const VIA: HeaderValue = HeaderValue::from_static("1.1 logto-gateway");
 
 /// Error answers are small, and rooms look into them: they are taken in whole up to here.
 const ERROR_BODY_MAX: usize = 64 * 1024;

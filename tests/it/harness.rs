@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use logto_gateway::app;
 use logto_gateway::config::{Config, Sources};
-use logto_gateway::connect::{ConnectError, Connector, Origin, Stream};
+use logto_gateway::connect::{Connector, Stream};
 use logto_gateway::gateway::Gateway;
 use logto_gateway::simulator::{Limiter, Settings, Simulator};
 
@@ -129,13 +129,6 @@ pub(crate) fn in_memory(logto: &Simulator) -> Connector {
         tokio::spawn(async move { logto.serve_connection(theirs).await });
         Ok(Box::new(ours) as Stream)
     })
-}
-
-/// Nobody there.
-#[expect(dead_code, reason = "used by the tests that follow")]
-pub(crate) fn unreachable() -> Connector {
-    let origin = Origin { tls: false, host: "localhost".to_owned(), port: 3001 };
-    Connector::memory(move || Err(ConnectError::Refused(origin.clone())))
 }
 
 pub(crate) fn request(method: &Method, path: &str, body: &str) -> Request<Full<Bytes>> {
