@@ -46,7 +46,7 @@ where
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<OutBody>> + Send + 'static,
 {
-    let Settings { header_timeout, write_timeout, .. } = serving.settings;
+    let Settings { header_timeout, write_timeout, answer_timeout, .. } = serving.settings;
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(write_timeout));
     let talk = Arc::new(Talk::default());
@@ -55,7 +55,7 @@ where
     let mut connection = pin!(builder.serve_connection(TokioIo::new(Box::pin(stream)), service));
     // hyper waits without limit for the bytes that tell HTTP/1.1 from HTTP/2, and lets an HTTP/2 client idle for ever.
     let mut silence = pin!(sleep(header_timeout));
-    let mut heard = 0;
+    let (mut heard, mut sent_away) = (0, false);
     let mut grace = pin!(serving.stop.cancelled().then(|()| sleep(DRAIN_GRACE)));
     let mut open = true;
     loop {
@@ -65,12 +65,18 @@ where
             () = talk.stuck.cancelled() => return,
             () = silence.as_mut() => {
                 let begun = talk.begun.load(Ordering::Relaxed);
-                match (begun, talk.under_way.load(Ordering::Relaxed)) {
-                    (0, _) => return,
-                    (same, 0) if same == heard => connection.as_mut().graceful_shutdown(),
-                    _ => heard = begun,
+                let idle = begun == heard && talk.under_way.load(Ordering::Relaxed) == 0;
+                if begun == 0 || (sent_away && idle) {
+                    return;
                 }
-                silence.as_mut().reset(Instant::now() + header_timeout);
+                heard = begun;
+                if idle {
+                    // hyper keeps what an HTTP/2 client has not taken, and the connection with it, without limit.
+                    connection.as_mut().graceful_shutdown();
+                    sent_away = true;
+                }
+                let patience = if sent_away { answer_timeout } else { header_timeout };
+                silence.as_mut().reset(Instant::now() + patience);
             }
             () = grace.as_mut(), if open => {
                 connection.as_mut().graceful_shutdown();

@@ -2,7 +2,11 @@
 
 use std::time::Instant;
 
-use http::{Method, StatusCode};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use logto_gateway::simulator::{Fault, FaultKind};
 use tokio::net::TcpStream;
 
@@ -206,4 +210,37 @@ async fn a_drain_stops_accepting_even_when_all_connections_are_taken() {
     until(|| gateway.world.received(&Method::GET, "/api/users") == 1).await;
     gateway.stop.cancel();
     within(async { while TcpStream::connect(("127.0.0.1", gateway.port)).await.is_ok() {} }).await;
+}
+
+#[tokio::test]
+async fn an_http_2_client_that_takes_nothing_of_its_answer_is_cut_off() {
+    let plan = Plan::unlimited().set("listen.answer_timeout", "200ms").set("listen.header_timeout", "100ms");
+    let gateway = plan.serve().await;
+    let stream = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("it listens");
+    let (mut client, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(16)
+        .handshake(TokioIo::new(stream))
+        .await
+        .expect("it speaks HTTP/2");
+    let connection = tokio::spawn(connection);
+    let request = Request::get("http://localhost/api/users").body(Empty::<Bytes>::new()).expect("a request");
+    let answer = within(client.send_request(request)).await.expect("a head");
+    assert!(answer.headers()["content-length"].to_str().expect("a number").len() > 2, "more than the window");
+    let _ended = within(connection).await;
+    until(|| gateway.connections() == 0).await;
+    drop(answer);
+}
+
+#[tokio::test]
+async fn an_http_2_client_that_asks_for_nothing_more_is_sent_away() {
+    let gateway = Plan::unlimited().set("listen.header_timeout", "100ms").serve().await;
+    let stream = TcpStream::connect(("127.0.0.1", gateway.port)).await.expect("it listens");
+    let (mut client, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.expect("it speaks HTTP/2");
+    let connection = tokio::spawn(connection);
+    let request = Request::get("http://localhost/api/users").body(Empty::<Bytes>::new()).expect("a request");
+    let answer = within(client.send_request(request)).await.expect("a head");
+    within(answer.into_body().collect()).await.expect("all of it");
+    let _ended = within(connection).await;
+    until(|| gateway.connections() == 0).await;
 }
